@@ -1,0 +1,74 @@
+"""The `communique` command: mounts the commands of the folders.
+
+Each command's module is imported only when the command runs, so that `classify` starts without torch.
+"""
+
+import importlib
+import sys
+
+import click
+
+from model.errors import CommuniqueError, MissingExtraError
+
+_COMMANDS = {
+    "classify": ("serving.cli", "classify_command", "Stance labels for sentences given as arguments or on stdin."),
+    "score": ("serving.cli", "score_command", "Score files: text or JSONL in, JSONL out."),
+    "serve": ("serving.cli", "serve_command", "Answer over HTTP."),
+    "train": ("training.cli", "train_command", "Fine-tune the encoder on the annotations."),
+    "evaluate": ("evaluation.cli", "evaluate_command", "Measure a model beside the baselines."),
+}
+_EXTRA_OF = {"training": "train", "evaluation": "train"}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, _, summary) in _COMMANDS.items()])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, attribute, _ = _COMMANDS[cmd_name]
+        try:
+            command: click.Command = getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            package = module.partition(".")[0]
+            if package not in _EXTRA_OF or (error.name or "").partition(".")[0] == package:
+                raise
+            raise MissingExtraError(_EXTRA_OF[package], str(error.name)) from None
+        return command
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="communique")
+def cli() -> None:
+    """Stance labels for sentences: threat, denial, support, hedge, or none of them.
+
+    Results go to stdout, messages to stderr. Exit codes: 0 done, 2 wrong input, 3 a model folder that cannot be
+    trusted, 4 a missing optional part, 130 interrupted.
+    """
+
+
+def main() -> None:
+    """Entry point of the console command: errors meant for the user become one line on stderr."""
+    try:
+        cli(standalone_mode=False)
+    except CommuniqueError as error:
+        print(f"communique: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        print("communique: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+
+
+if __name__ == "__main__":
+    main()

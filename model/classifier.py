@@ -1,0 +1,109 @@
+"""Sentences in, stances out: the one piece that the command line, the service and archive scoring all call."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from tokenizers import Tokenizer
+
+from model.artefact import LIGHT_GRAPH, RELEASED, TOKENIZER, Manifest, open_artefact
+from model.calibration import Floats, decide, probabilities
+from model.engine import LightEngine
+from model.errors import SentenceError
+from model.labels import LABELS, Label
+
+MAX_CHARACTERS = 2000
+"""Longest sentence that is tokenised at all; tokenising cost grows with characters, not only with tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The labels that hold for a sentence, and the calibrated probability of each of the four."""
+
+    labels: tuple[Label, ...]
+    scores: dict[Label, float]
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """The tokenizer of an artefact, with the truncation and padding that its file may carry switched off."""
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+class StanceClassifier:
+    """A loaded model. Made by `StanceClassifier.load`."""
+
+    def __init__(self, manifest: Manifest, tokenizer: Tokenizer, engine: LightEngine) -> None:
+        self.manifest = manifest
+        self._tokenizer = tokenizer
+        self._engine = engine
+
+    @classmethod
+    def load(cls, folder: Path | None = None, threads: int | None = None) -> Self:
+        """Load an artefact folder (the released one when none is named), its digests checked first.
+
+        Raises:
+            ArtefactError: see `model.artefact.open_artefact`.
+        """
+        folder = RELEASED if folder is None else folder
+        manifest = open_artefact(folder)
+        return cls(manifest, load_tokenizer(folder / TOKENIZER), LightEngine(folder / LIGHT_GRAPH, threads))
+
+    def encode(self, sentences: Sequence[str]) -> list[list[int] | SentenceError]:
+        """Token ids of each sentence, or the error that says why it cannot be classified."""
+        problems = [_problem(index, sentence) for index, sentence in enumerate(sentences)]
+        good = [sentence for sentence, problem in zip(sentences, problems, strict=True) if problem is None]
+        encodings = iter(self._tokenizer.encode_batch(good))
+        limit = self.manifest.max_tokens
+        out: list[list[int] | SentenceError] = []
+        for index, problem in enumerate(problems):
+            if problem is not None:
+                out.append(problem)
+                continue
+            ids = next(encodings).ids
+            out.append(
+                ids
+                if len(ids) <= limit
+                else SentenceError(index, "too_many_tokens", f"{len(ids)} tokens; at most {limit} can be judged")
+            )
+        return out
+
+    def probabilities(self, token_ids: Sequence[Sequence[int]]) -> Floats:
+        """Calibrated probabilities, float array (sentences, 4), columns as `LABELS`."""
+        return probabilities(self._engine.logits(token_ids), self.manifest.calibration)
+
+    def predict(self, token_ids: Sequence[Sequence[int]]) -> list[Prediction]:
+        """Predictions for sentences that `encode` has accepted, in order."""
+        scores = self.probabilities(token_ids)
+        holds = decide(scores, self.manifest.thresholds)
+        return [
+            Prediction(
+                labels=tuple(label for label, hit in zip(LABELS, hits, strict=True) if hit),
+                scores=dict(zip(LABELS, row, strict=True)),
+            )
+            for row, hits in zip(scores.tolist(), holds.tolist(), strict=True)
+        ]
+
+    def classify(self, sentences: Sequence[str]) -> list[Prediction]:
+        """Predictions for sentences, in order.
+
+        Raises:
+            SentenceError: the first sentence that is empty or too long; nothing is classified then.
+        """
+        encoded = self.encode(sentences)
+        for item in encoded:
+            if isinstance(item, SentenceError):
+                raise item
+        return self.predict([item for item in encoded if not isinstance(item, SentenceError)])
+
+
+def _problem(index: int, sentence: str) -> SentenceError | None:
+    if not sentence.strip():
+        return SentenceError(index, "empty", "is empty; expected a sentence")
+    if len(sentence) > MAX_CHARACTERS:
+        reason = f"has {len(sentence)} characters; at most {MAX_CHARACTERS} can be judged"
+        return SentenceError(index, "too_long", reason)
+    return None

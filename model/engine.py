@@ -1,0 +1,77 @@
+"""The light engine: OpenVINO on the CPU, int8 weights, no torch."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from model.batching import Batch, plan_batches
+from model.errors import ArtefactError
+from model.labels import LABELS
+
+# Importing OpenVINO reports to an analytics host and writes into the home directory unless its telemetry module
+# cannot be found; it then uses its own stub.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+import openvino as openvino  # noqa: E402  (after the line above, which must come first)
+
+INPUT_IDS = "input_ids"
+ATTENTION_MASK = "attention_mask"
+
+
+def available_threads() -> int:
+    """CPU cores that this process may use (its affinity mask, which container runtimes set)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class LightEngine:
+    """Token ids in, logits out.
+
+    Not safe for use from several threads at once: callers serialise (the service has one scoring thread).
+    """
+
+    def __init__(self, graph: Path, threads: int | None = None) -> None:
+        """Compile the IR at `graph` (its `.bin` beside it, memory-mapped) for `threads` CPU threads.
+
+        Raises:
+            ArtefactError: OpenVINO cannot read or compile it.
+        """
+        core = openvino.Core()
+        try:
+            compiled = core.compile_model(
+                core.read_model(graph),
+                "CPU",
+                {
+                    "PERFORMANCE_HINT": "LATENCY",
+                    "INFERENCE_NUM_THREADS": threads or available_threads(),
+                    # Full precision for all that is not int8: bf16 exists on some CPUs only, and answers should not
+                    # depend on the machine more than they must.
+                    "INFERENCE_PRECISION_HINT": "f32",
+                },
+            )
+        except RuntimeError as error:
+            raise ArtefactError(f"{graph}: OpenVINO cannot load it: {error}") from None
+        self._request = compiled.create_infer_request()
+
+    def logits(self, token_ids: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
+        """Logits, float array (sentences, 4), columns as `LABELS`, rows in the order given.
+
+        Args:
+            token_ids: ids of each sentence with special tokens, no padding.
+        """
+        out = np.empty((len(token_ids), len(LABELS)), dtype=np.float32)
+        for batch in plan_batches([len(ids) for ids in token_ids]):
+            out[list(batch.indices)] = self.run(batch, token_ids)
+        return out
+
+    def run(self, batch: Batch, token_ids: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
+        """Logits of one planned batch, float array (rows, 4)."""
+        ids = np.zeros((len(batch.indices), batch.padded_length), dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for row, index in enumerate(batch.indices):
+            tokens = token_ids[index]
+            ids[row, : len(tokens)] = tokens
+            mask[row, : len(tokens)] = 1
+        return np.array(self._request.infer({INPUT_IDS: ids, ATTENTION_MASK: mask})[0])
