@@ -1,0 +1,74 @@
+"""`communique train`."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import click
+
+from training.pipeline import train
+from training.recipe import Recipe
+
+_DEFAULT = Recipe()
+
+
+@click.command("train")
+@click.option(
+    "--annotations",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("data/annotations"),
+    show_default=True,
+    help="Folder with train.jsonl, dev.jsonl and test.jsonl.",
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Model folder to make; must not exist.")
+@click.option("--epochs", default=_DEFAULT.epochs, show_default=True, type=click.IntRange(1, 100), help="At most.")
+@click.option(
+    "--patience",
+    default=_DEFAULT.patience,
+    show_default=True,
+    type=click.IntRange(1, 100),
+    help="Epochs without a better dev macro average precision before it stops.",
+)
+@click.option("--batch-size", default=_DEFAULT.batch_size, show_default=True, type=click.IntRange(1, 4096))
+@click.option("--learning-rate", default=_DEFAULT.learning_rate, show_default=True, type=click.FloatRange(0, 1))
+@click.option("--seed", default=_DEFAULT.seed, show_default=True, type=click.IntRange(0))
+@click.option(
+    "--threads",
+    default=_DEFAULT.threads,
+    show_default=True,
+    type=click.IntRange(1),
+    help="CPU threads; another number gives slightly other weights.",
+)
+@click.option(
+    "--bf16/--no-bf16",
+    default=_DEFAULT.bf16,
+    show_default=True,
+    help="bfloat16 matrix products: faster on CPUs that have them.",
+)
+@click.option(
+    "--encoder",
+    "encoder_folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of another pretrained encoder (Hugging Face layout, safetensors).",
+)
+@click.option("--encoder-sha256", help="Digest that the other encoder's model.safetensors must have.")
+@click.option("--light", is_flag=True, help="Leave out the torch weights: what the repository ships.")
+def train_command(
+    annotations: Path,
+    out: Path,
+    encoder_folder: Path | None,
+    encoder_sha256: str | None,
+    light: bool,
+    **options: int | float | bool,
+) -> None:
+    """Fine-tune the encoder on the annotations and write a model folder.
+
+    Prints the folder's version and dev figures on stdout. Two runs with the same options, data and machine give
+    the same weights. Example:
+
+        communique train --out build/candidate
+    """
+    recipe = Recipe(**{field.name: options[field.name] for field in fields(Recipe) if field.name in options})  # type: ignore[arg-type]
+    manifest = train(annotations, out, recipe, encoder_folder, encoder_sha256, light)
+    click.echo(f"{out}\t{manifest.version}")
+    for name, value in manifest.metrics.items():
+        click.echo(f"{name}\t{value:.4f}")

@@ -1,0 +1,49 @@
+"""From the torch network to the light engine: OpenVINO IR with int8 weights and static int8 activations."""
+
+import contextlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from model.batching import padded_length
+from model.engine import ATTENTION_MASK, INPUT_IDS, openvino
+from training.network import StanceNetwork
+
+CALIBRATION_SENTENCES = 512
+"""Sentences over which activation ranges are taken."""
+
+
+def _padded(ids: Sequence[int]) -> dict[str, np.ndarray]:
+    length = padded_length(len(ids))
+    out = {name: np.zeros((1, length), dtype=np.int64) for name in (INPUT_IDS, ATTENTION_MASK)}
+    out[INPUT_IDS][0, : len(ids)] = ids
+    out[ATTENTION_MASK][0, : len(ids)] = 1
+    return out
+
+
+def export_light(network: StanceNetwork, token_ids: Sequence[Sequence[int]], graph: Path) -> None:
+    """Write the IR at `graph` and its weights beside it.
+
+    Activation ranges are static, taken over an even sample of `token_ids` (training sentences), so that a sentence's
+    answer does not depend on its batch.
+    """
+    import nncf  # slow to import, and only needed here
+
+    example = {name: torch.from_numpy(np.repeat(array, 2, axis=0)) for name, array in _padded(token_ids[0]).items()}
+    # NNCF and the converter report on stdout, which is for results.
+    with contextlib.redirect_stdout(sys.stderr), torch.no_grad():
+        plain = openvino.convert_model(network.eval(), example_input=example)
+        plain.reshape({port: [-1, -1] for port in plain.inputs})
+        step = max(1, len(token_ids) // CALIBRATION_SENTENCES)
+        sample = [_padded(ids) for ids in token_ids[::step]]
+        quantised = nncf.quantize(
+            plain,
+            nncf.Dataset(sample),
+            model_type=nncf.ModelType.TRANSFORMER,
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(sample),
+        )
+        openvino.save_model(quantised, graph, compress_to_fp16=False)

@@ -1,0 +1,138 @@
+"""The training run: annotations in, artefact folder out."""
+
+import importlib.metadata
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+
+from evaluation.metrics import average_precision, f1_scores
+from model.artefact import (
+    LIGHT_GRAPH,
+    TOKENIZER,
+    TORCH_WEIGHTS,
+    CodeEntry,
+    DataEntry,
+    EncoderEntry,
+    Manifest,
+    describe_files,
+    write_manifest,
+)
+from model.calibration import decide, probabilities
+from model.classifier import load_tokenizer
+from model.engine import LightEngine
+from model.errors import InputError
+from model.labels import LABELS
+from training.calibrate import choose_thresholds, fit_calibration
+from training.dataset import load_annotations
+from training.encoder import find_encoder
+from training.export import export_light
+from training.finetune import fine_tune
+from training.recipe import Recipe
+
+LIBRARIES = ("torch", "transformers", "datasets", "openvino", "nncf", "scikit-learn", "tokenizers", "numpy")
+
+
+def _commit() -> str | None:
+    """Commit of the checkout that this file lies in, with `+` where the working tree differs; None outside one."""
+    here = Path(__file__).parent
+    try:
+        git = ["git", "-C", str(here)]
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run(
+            [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True
+        )
+        return head + ("+" if changed.stdout.strip() else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def code_entry() -> CodeEntry:
+    """What a report or an artefact says of the code that made it."""
+    return CodeEntry(
+        version=importlib.metadata.version("communique"),
+        commit=_commit(),
+        libraries={name: importlib.metadata.version(name) for name in LIBRARIES},
+    )
+
+
+def train(
+    annotations: Path,
+    out: Path,
+    recipe: Recipe,
+    encoder_folder: Path | None = None,
+    encoder_sha256: str | None = None,
+    light: bool = False,
+) -> Manifest:
+    """Fine-tune, calibrate and export; the artefact appears at `out` only when it is complete.
+
+    Args:
+        annotations: folder with `train.jsonl`, `dev.jsonl`, `test.jsonl`; test is checked but not used.
+        out: folder to make; must not exist.
+        encoder_folder: see `training.encoder.find_encoder`; likewise `encoder_sha256`.
+        light: leave out the torch weights.
+
+    Raises:
+        InputError, RecordError, ArtefactError: see the steps.
+    """
+    if out.exists():
+        raise InputError(f"{out}: exists already; name a folder that does not")
+    data = load_annotations(annotations)
+    encoder = find_encoder(encoder_folder, encoder_sha256)
+    tokenizer = load_tokenizer(encoder.folder / "tokenizer.json")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        folder = work / "artefact"
+        folder.mkdir()
+        train_records, dev_records = data.records["train"], data.records["dev"]
+        print(f"training on {len(train_records)} records, {len(dev_records)} for dev", file=sys.stderr)
+        network = fine_tune(encoder, tokenizer, train_records, dev_records, recipe, work / "checkpoints")
+        print("exporting the light engine", file=sys.stderr)
+        export_light(network, _ids(tokenizer, [r.text for r in train_records], recipe.max_tokens), folder / LIGHT_GRAPH)
+        if not light:
+            state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+            save_file(state, folder / TORCH_WEIGHTS)
+        tokenizer.save(str(folder / TOKENIZER))
+
+        print("calibrating on dev", file=sys.stderr)
+        logits = LightEngine(folder / LIGHT_GRAPH).logits(
+            _ids(tokenizer, [record.text for record in dev_records], recipe.max_tokens)
+        )
+        truth = np.array([[label in record.labels for label in LABELS] for record in dev_records])
+        calibration = fit_calibration(logits, truth)
+        scores = probabilities(logits, calibration)
+        thresholds = choose_thresholds(scores, truth)
+        f1 = f1_scores(truth, decide(scores, thresholds))
+        precision = average_precision(truth, scores)
+        metrics = {f"dev_f1_{label}": round(float(f1[i]), 4) for i, label in enumerate(LABELS)}
+        metrics |= {"dev_macro_f1": round(float(f1.mean()), 4), "dev_macro_ap": round(float(precision.mean()), 4)}
+        manifest = Manifest(
+            labels=LABELS,
+            max_tokens=recipe.max_tokens,
+            thresholds=thresholds,
+            calibration=calibration,
+            encoder=EncoderEntry(name=encoder.name, sha256=encoder.sha256),
+            data=DataEntry(sha256=data.sha256, records=data.counts()),
+            code=code_entry(),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            training=asdict(recipe),
+            metrics=metrics,
+            files=describe_files(folder),
+        )
+        write_manifest(folder, manifest)
+        folder.rename(out)
+        return manifest
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _ids(tokenizer: Tokenizer, texts: list[str], limit: int) -> list[list[int]]:
+    return [found.ids[:limit] for found in tokenizer.encode_batch(texts)]

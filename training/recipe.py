@@ -1,0 +1,34 @@
+"""The recipe: every choice of a training run that decides the weights."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Hyperparameters of one run. Two runs with equal recipe, data, encoder, libraries and CPU give equal weights.
+
+    Attributes:
+        epochs: most passes over the training split; early stopping may end sooner.
+        patience: epochs without a better dev macro average precision before stopping.
+        batch_size: sentences in one optimiser step.
+        learning_rate: peak of the linear schedule.
+        weight_decay: AdamW decay of all but biases and normalisation.
+        warmup: share of all steps over which the learning rate rises.
+        dropout: probability of dropping a feature of the pooled sentence before the output layer.
+        max_tokens: longest sentence that the model judges, special tokens included.
+        seed: of weight initialisation, order of the data and dropout.
+        threads: torch's CPU threads; another count gives other roundings, so it is part of the recipe.
+        bf16: bfloat16 matrix products while training (weights stay float32).
+    """
+
+    epochs: int = 6
+    patience: int = 2
+    batch_size: int = 32
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.01
+    warmup: float = 0.1
+    dropout: float = 0.1
+    max_tokens: int = 256
+    seed: int = 17
+    threads: int = 2
+    bf16: bool = False
