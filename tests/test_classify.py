@@ -1,0 +1,90 @@
+"""The released model and `communique classify`."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import communique
+
+from model.artefact import RELEASED, open_artefact
+from model.classifier import StanceClassifier
+from model.errors import SentenceError
+from model.labels import LABELS
+
+PLAIN = [
+    ("The ministry denied that any talks had taken place.", ["denial"]),
+    ("If they cross the river, our guns will answer, the general said.", ["threat"]),
+    ("Norway backs the plan and will send money.", ["support"]),
+    ("The ceasefire might collapse by Monday.", ["hedge"]),
+    ("The delegation arrived in Geneva on Tuesday morning.", []),
+]
+"""Sentences that no release may get wrong."""
+
+
+@pytest.fixture(scope="module")
+def released() -> StanceClassifier:
+    return StanceClassifier.load()
+
+
+def test_the_released_folder_is_whole_and_light() -> None:
+    manifest = open_artefact(RELEASED)
+    assert sum(entry.bytes for entry in manifest.files.values()) < 30e6
+    assert set(manifest.files) == {"light.bin", "light.xml", "tokenizer.json"}
+
+
+def test_the_released_model_reads_plain_sentences(released: StanceClassifier) -> None:
+    predictions = released.classify([text for text, _ in PLAIN])
+    assert [list(p.labels) for p in predictions] == [labels for _, labels in PLAIN]
+
+
+def test_a_sentence_gets_the_same_scores_alone_and_in_any_company(released: StanceClassifier, root: Path) -> None:
+    lines = (root / "data" / "annotations" / "test.jsonl").read_text(encoding="utf-8").splitlines()[:200]
+    ids = [i for i in released.encode([json.loads(line)["text"] for line in lines]) if isinstance(i, list)]
+    together = released.probabilities(ids)
+    alone = np.concatenate([released.probabilities([i]) for i in ids])
+    order = np.random.default_rng(0).permutation(len(ids))
+    shuffled = released.probabilities([ids[i] for i in order])
+    # Equal to the last bit where this was developed; 1e-3 is the promise for any machine.
+    np.testing.assert_allclose(alone, together, atol=1e-3)
+    np.testing.assert_allclose(shuffled, together[order], atol=1e-3)
+
+
+def test_sentences_that_cannot_be_judged_are_named(released: StanceClassifier) -> None:
+    encoded = released.encode(["fine", " \n", "x" * 2001, "word " * 300])
+    assert isinstance(encoded[0], list)
+    problems = [item for item in encoded[1:] if isinstance(item, SentenceError)]
+    assert [(p.index, p.code) for p in problems] == [(1, "empty"), (2, "too_long"), (3, "too_many_tokens")]
+    with pytest.raises(SentenceError, match="sentence 1: is empty"):
+        released.classify(["fine", ""])
+    assert released.classify([]) == []
+
+
+def test_classify_prints_one_line_a_sentence() -> None:
+    done = communique("classify", *[text for text, _ in PLAIN])
+    assert done.returncode == 0 and done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(PLAIN)
+    assert lines[0].startswith("[denial 0.") and lines[0].endswith(PLAIN[0][0])
+    assert lines[4] == f"[none] {PLAIN[4][0]}"
+
+
+def test_classify_reads_standard_input_and_writes_json() -> None:
+    done = communique("classify", "--json", input="\n".join(text for text, _ in PLAIN) + "\n\n")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["labels"] for row in rows] == [labels for _, labels in PLAIN]
+    assert all(list(row["scores"]) == list(LABELS) for row in rows)
+    assert {row["model"] for row in rows} == {open_artefact(RELEASED).version}
+
+
+def test_wrong_input_is_one_clear_line() -> None:
+    for arguments, given, message in (
+        (["classify", "fine", " "], None, "sentence 1: is empty"),
+        (["classify"], "", "no sentences"),
+        (["classify", "--model", "/nowhere", "x"], None, "not a model folder"),
+        (["clasify", "x"], None, "No such command"),
+    ):
+        done = communique(*arguments, input=given)
+        assert done.returncode in (2, 3)
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr and done.stdout == ""

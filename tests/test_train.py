@@ -1,0 +1,138 @@
+"""Training end to end on a tiny encoder: what it writes, that it repeats itself, what it refuses."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SENTENCES, communique, record_line
+from safetensors.numpy import load_file
+
+from model.artefact import open_artefact
+from model.classifier import StanceClassifier
+from model.errors import ArtefactError
+from model.files import sha256_file
+from training.encoder import DEFAULT_SHA256, find_encoder
+
+QUICK = ("--epochs", "2", "--batch-size", "8", "--seed", "3")
+
+
+def test_the_tiny_model_learns_its_sentences(tiny_model: Path) -> None:
+    classifier = StanceClassifier.load(tiny_model)
+    predictions = classifier.classify([text for text, _ in SENTENCES])
+    right = [list(p.labels) == labels for p, (_, labels) in zip(predictions, SENTENCES, strict=True)]
+    assert np.mean(right) > 0.8
+
+
+def test_the_manifest_tells_where_the_model_comes_from(tiny_model: Path) -> None:
+    manifest = open_artefact(tiny_model)
+    assert sorted(manifest.files) == ["light.bin", "light.xml", "tokenizer.json", "weights.safetensors"]
+    assert sum(manifest.data.records.values()) == len(SENTENCES)
+    assert manifest.training["seed"] == 17
+    assert manifest.code.libraries["torch"].startswith("2.13.0")
+    assert set(manifest.metrics) >= {"dev_macro_f1", "dev_f1_threat"}
+    assert manifest.version.endswith(manifest.digest[:8])
+
+
+def test_the_light_engine_agrees_with_the_torch_weights(tiny_model: Path, tiny_encoder: Path) -> None:
+    """Within what int8 costs on random weights: the ranking of sentences stays."""
+    import torch
+    from safetensors.torch import load_file as load_torch
+
+    from training.network import StanceNetwork
+
+    network = StanceNetwork(find_encoder(tiny_encoder), dropout=0.0).eval()
+    network.load_state_dict(load_torch(tiny_model / "weights.safetensors"))
+    classifier = StanceClassifier.load(tiny_model)
+    ids = [item for item in classifier.encode([text for text, _ in SENTENCES[:60]]) if isinstance(item, list)]
+    with torch.no_grad():
+        full = np.concatenate([network(torch.tensor([i]), torch.ones(1, len(i), dtype=torch.long)) for i in ids])
+    light = classifier._engine.logits(ids)
+    assert np.corrcoef(full.ravel(), light.ravel())[0, 1] > 0.99
+
+
+def test_two_runs_give_identical_weights(tiny_encoder: Path, dataset: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        done = communique(
+            *("train", "--annotations", dataset, "--out", tmp_path / name, "--encoder", tiny_encoder), *QUICK
+        )
+        assert done.returncode == 0, done.stderr
+    first, second = (load_file(tmp_path / name / "weights.safetensors") for name in ("a", "b"))
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    digests = [open_artefact(tmp_path / name).digest for name in ("a", "b")]
+    assert digests[0] == digests[1]
+
+
+def test_progress_goes_to_stderr_and_the_result_to_stdout(tiny_encoder: Path, dataset: Path, tmp_path: Path) -> None:
+    done = communique(
+        *("train", "--annotations", dataset, "--out", tmp_path / "m", "--encoder", tiny_encoder, "--light"), *QUICK
+    )
+    assert "epoch 1 of 2: dev loss" in done.stderr
+    assert done.stdout.splitlines()[0].startswith(str(tmp_path / "m") + "\t")
+    assert "dev_macro_f1\t" in done.stdout
+    assert len(done.stdout.splitlines()) == 7
+    assert not (tmp_path / "m" / "weights.safetensors").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["annotations", "m"]  # nothing left behind
+
+
+def test_the_packaged_encoder_is_the_published_one() -> None:
+    assert find_encoder().sha256 == DEFAULT_SHA256
+
+
+def test_an_encoder_with_another_digest_is_refused(tiny_encoder: Path, dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError, match=f"expected {DEFAULT_SHA256}"):
+        find_encoder(tiny_encoder, DEFAULT_SHA256)
+    done = communique(
+        *("train", "--annotations", dataset, "--out", tmp_path / "m", "--encoder", tiny_encoder),
+        *("--encoder-sha256", DEFAULT_SHA256),
+    )
+    assert done.returncode == 3
+    assert sha256_file(tiny_encoder / "model.safetensors") in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_target_that_exists_is_refused(dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    done = communique("train", "--annotations", dataset, "--out", tmp_path / "m")
+    assert done.returncode == 2
+    assert "exists already" in done.stderr
+
+
+def test_a_dataset_with_an_error_is_refused(dataset: Path, tmp_path: Path) -> None:
+    with (dataset / "train.jsonl").open("a") as stream:
+        stream.write(record_line(900, "Peru may wait.", ["hedge"]).replace("hedge", "hesitation") + "\n")
+    done = communique("train", "--annotations", dataset, "--out", tmp_path / "m")
+    assert done.returncode == 2
+    number = len((dataset / "train.jsonl").read_text().splitlines())
+    assert f"train.jsonl:{number}: stances.0.label: " in done.stderr
+    assert "hesitation" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda m: (m / "light.bin").write_bytes(b"x" * 10), "SHA-256 is"),
+        (lambda m: (m / "tokenizer.json").unlink(), "missing"),
+        (lambda m: (m / "extra.pkl").write_bytes(b""), "not named in the manifest"),
+        (lambda m: (m / "manifest.json").write_text("{}"), "Field required"),
+        (lambda m: (m / "manifest.json").unlink(), "not a model folder"),
+        (lambda m: _edit(m, lambda d: d["thresholds"].pop("threat")), "thresholds"),
+        (lambda m: _edit(m, lambda d: d.update(format=2)), "format"),
+    ],
+)
+def test_a_damaged_model_folder_is_refused_before_it_is_used(tiny_model: Path, tmp_path: Path, damage, message) -> None:
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny_model, copy)
+    damage(copy)
+    with pytest.raises(ArtefactError, match=message):
+        StanceClassifier.load(copy)
+
+
+def _edit(folder: Path, change) -> None:
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
