@@ -29,7 +29,7 @@ def bento(root: Path, tmp_path: Path) -> Path:
     )
     home = tmp_path / "home"
     built = subprocess.run(
-        [script("bentoml"), "build", "--output", "json"],
+        [script("bentoml"), "build"],
         cwd=checkout,
         env=os.environ | {"BENTOML_HOME": str(home), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
         capture_output=True,

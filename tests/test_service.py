@@ -98,8 +98,8 @@ def test_a_body_that_is_not_json_and_too_many_sentences(client: httpx.Client) ->
 def test_analyze_gives_offsets_and_counts(client: httpx.Client, root: Path) -> None:
     text = (root / "examples" / "article.txt").read_text(encoding="utf-8")
     answer = post(client, {"text": text}, "/v1/analyze").json()
-    found = {text[s["start"] : s["end"]].split()[0]: s["labels"] for s in answer["sentences"]}
-    assert "denial" in found["France's"]
+    found = {text[s["start"] : s["end"]][:10]: s["labels"] for s in answer["sentences"]}
+    assert "denial" in found["France's d"]
     assert found["Organisers"] == []
     for label in LABELS:
         assert answer["counts"][label] == sum(label in labels for labels in found.values())

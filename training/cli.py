@@ -30,6 +30,13 @@ _DEFAULT = Recipe()
 )
 @click.option("--batch-size", default=_DEFAULT.batch_size, show_default=True, type=click.IntRange(1, 4096))
 @click.option("--learning-rate", default=_DEFAULT.learning_rate, show_default=True, type=click.FloatRange(0, 1))
+@click.option(
+    "--cue-weight",
+    default=_DEFAULT.cue_weight,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="Weight of the loss that points each label's attention at the annotated cue.",
+)
 @click.option("--seed", default=_DEFAULT.seed, show_default=True, type=click.IntRange(0))
 @click.option(
     "--threads",

@@ -22,6 +22,24 @@ FEATURES = datasets.Features(
 """What training sees of a record: `labels` has 1.0 where a label holds, columns as `LABELS`."""
 
 
+def group_of(record: Record) -> str:
+    """The group that decides the record's split: the one it names, else itself. Needs a record with an id."""
+    return record.group or str(record.id)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A record of the dataset, and where it stands."""
+
+    record: Record
+    split: Split
+    path: Path
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}"
+
+
 @dataclass(frozen=True)
 class Annotations:
     """All records by split, and the digest of the whole."""
@@ -33,41 +51,85 @@ class Annotations:
         """Records per split."""
         return {split: len(self.records[split]) for split in SPLITS}
 
+    def all(self) -> list[Record]:
+        """Every record, in the order of `SPLITS`."""
+        return [record for split in SPLITS for record in self.records[split]]
 
-def load_annotations(folder: Path) -> Annotations:
-    """Read and check `train.jsonl`, `dev.jsonl` and `test.jsonl`.
+
+class Register:
+    """The ids and texts that stand in a dataset, so that none stands there twice."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, str] = {}
+        self._texts: dict[str, str] = {}
+
+    def enter(self, record: Record, path: Path, line: int) -> list[RecordError]:
+        """Enter a record with an id; the problems are an id or a text (letter case and spaces aside) met before."""
+        problems = []
+        folded = " ".join(record.text.split()).casefold()
+        for field, key, seen in (("id", str(record.id), self._ids), ("text", folded, self._texts)):
+            first = seen.setdefault(key, f"{path}:{line}")
+            if first != f"{path}:{line}":
+                problems.append(RecordError(path, line, field, f"the same as in {first}"))
+        return problems
+
+
+def scan_annotations(folder: Path) -> tuple[list[Placed], list[RecordError]]:
+    """Every record that can be read, and every problem, in the order of the files.
 
     Besides the record format this holds: every record has an id, unique over the splits, no text stands twice, and
-    each record lies in the split that its group's hash gives.
+    each record lies in the split that its group's hash gives. A copy of an earlier text is a problem and is left out
+    of the records.
+
+    Raises:
+        InputError: a file is missing.
+    """
+    placed: list[Placed] = []
+    problems: list[RecordError] = []
+    register = Register()
+    for split in SPLITS:
+        path = folder / f"{split}.jsonl"
+        try:
+            for number, line in json_lines(path):
+                try:
+                    record = parse_record(line, path, number)
+                except RecordError as error:
+                    problems.append(error)
+                    continue
+                if record.id is None:
+                    problems.append(RecordError(path, number, "id", "missing"))
+                    continue
+                found = register.enter(record, path, number)
+                belongs = split_of(group_of(record))
+                if belongs != split:
+                    reason = f"its hash belongs to {belongs}.jsonl, not {path.name}"
+                    found.append(RecordError(path, number, "group", reason))
+                problems += found
+                if all(problem.field != "text" for problem in found):
+                    placed.append(Placed(record, split, path, number))
+        except RecordError as error:
+            # Not UTF-8: what follows in this file cannot be told.
+            problems.append(error)
+    return placed, problems
+
+
+def load_annotations(folder: Path) -> Annotations:
+    """Read and check `train.jsonl`, `dev.jsonl` and `test.jsonl`; see `scan_annotations` for what is checked.
 
     Raises:
         InputError: a file is missing or empty.
         RecordError: the first record that breaks a rule, with file, line, field and reason.
     """
-    records: dict[Split, list[Record]] = {}
-    ids: dict[str, str] = {}
-    texts: dict[str, str] = {}
-    lines: list[str] = []
+    placed, problems = scan_annotations(folder)
+    if problems:
+        raise problems[0]
+    records: dict[Split, list[Record]] = {split: [] for split in SPLITS}
+    for each in placed:
+        records[each.split].append(each.record)
     for split in SPLITS:
-        path = folder / f"{split}.jsonl"
-        records[split] = []
-        for number, line in json_lines(path):
-            record = parse_record(line, path, number)
-            where = f"{path}:{number}"
-            if record.id is None:
-                raise RecordError(path, number, "id", "missing")
-            for field, key, seen in (("id", record.id, ids), ("text", " ".join(record.text.split()).casefold(), texts)):
-                if key in seen:
-                    raise RecordError(path, number, field, f"the same as in {seen[key]}")
-                seen[key] = where
-            belongs = split_of(record.group or record.id)
-            if belongs != split:
-                raise RecordError(path, number, "group", f"its hash belongs to {belongs}.jsonl, not {path.name}")
-            records[split].append(record)
-            lines.append(f"{split}\t{record.to_json()}")
         if not records[split]:
-            raise InputError(f"{path}: no records")
-    return Annotations(records, sha256_text(*lines))
+            raise InputError(f"{folder / f'{split}.jsonl'}: no records")
+    return Annotations(records, sha256_text(*(f"{each.split}\t{each.record.to_json()}" for each in placed)))
 
 
 def to_dataset(records: Sequence[Record]) -> datasets.Dataset:

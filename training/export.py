@@ -24,6 +24,18 @@ def _padded(ids: Sequence[int]) -> dict[str, np.ndarray]:
     return out
 
 
+class _LogitsOnly(torch.nn.Module):
+    """The network without its attentions, which answering does not need."""
+
+    def __init__(self, network: StanceNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.network(input_ids, attention_mask)[0]
+        return logits
+
+
 def export_light(network: StanceNetwork, token_ids: Sequence[Sequence[int]], graph: Path) -> None:
     """Write the IR at `graph` and its weights beside it.
 
@@ -35,7 +47,7 @@ def export_light(network: StanceNetwork, token_ids: Sequence[Sequence[int]], gra
     example = {name: torch.from_numpy(np.repeat(array, 2, axis=0)) for name, array in _padded(token_ids[0]).items()}
     # NNCF and the converter report on stdout, which is for results.
     with contextlib.redirect_stdout(sys.stderr), torch.no_grad():
-        plain = openvino.convert_model(network.eval(), example_input=example)
+        plain = openvino.convert_model(_LogitsOnly(network).eval(), example_input=example)
         plain.reshape({port: [-1, -1] for port in plain.inputs})
         step = max(1, len(token_ids) // CALIBRATION_SENTENCES)
         sample = [_padded(ids) for ids in token_ids[::step]]

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from datasets import Dataset
+from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 from transformers import (
     EarlyStoppingCallback,
@@ -20,6 +22,7 @@ from transformers.utils import logging as transformers_logging
 
 from evaluation.metrics import average_precision
 from model.batching import padded_length
+from model.labels import LABELS
 from model.records import Record
 from training.dataset import to_dataset
 from training.encoder import Encoder
@@ -28,12 +31,14 @@ from training.recipe import Recipe
 
 
 class _StanceTrainer(Trainer):  # type: ignore[misc]
+    cue_weight: float
+
     def compute_loss(
         self, model: torch.nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any
     ) -> Any:
-        labels = inputs.pop("labels")
-        logits = model(**inputs)
-        loss = stance_loss(logits, labels)
+        labels, cues = inputs.pop("labels"), inputs.pop("cues")
+        logits, attention = model(**inputs)
+        loss = stance_loss(logits, attention, labels, cues, self.cue_weight)
         return (loss, {"logits": logits}) if return_outputs else loss
 
 
@@ -52,11 +57,35 @@ def _collate(rows: list[dict[str, Any]]) -> dict[str, Tensor]:
     length = padded_length(max(len(row["input_ids"]) for row in rows))
     ids = torch.zeros(len(rows), length, dtype=torch.long)
     mask = torch.zeros_like(ids)
+    cues = torch.zeros(len(rows), length, len(LABELS))
     for at, row in enumerate(rows):
         tokens = torch.tensor(row["input_ids"])
         ids[at, : len(tokens)] = tokens
         mask[at, : len(tokens)] = 1
-    return {"input_ids": ids, "attention_mask": mask, "labels": torch.tensor([row["labels"] for row in rows])}
+        for column, (first, last) in enumerate(row["cues"]):
+            cues[at, first:last, column] = 1
+    labels = torch.tensor([row["labels"] for row in rows])
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels, "cues": cues}
+
+
+def _prepare(records: Sequence[Record], tokenizer: Tokenizer, recipe: Recipe) -> Dataset:
+    """Token ids, and for each label the first and last-but-one token of its cue ((0, 0) where none is annotated)."""
+    encodings = tokenizer.encode_batch([record.text for record in records])
+    ids = [encoding.ids[: recipe.max_tokens] for encoding in encodings]
+    cues = [_cue_tokens(record, encoding) for record, encoding in zip(records, encodings, strict=True)]
+    table = to_dataset(records).add_column("input_ids", ids).add_column("cues", cues)
+    return table.add_column("length", [len(row) for row in ids])
+
+
+def _cue_tokens(record: Record, encoding: Encoding) -> list[list[int]]:
+    spans = {stance.label: stance.cue for stance in record.stances if stance.cue is not None}
+    found = []
+    for label in LABELS:
+        start = record.text.find(spans[label]) if label in spans else -1
+        end = start + len(spans.get(label, ""))
+        inside = [at for at, (first, last) in enumerate(encoding.offsets) if start <= first < last <= end]
+        found.append([inside[0], inside[-1] + 1] if start >= 0 and inside else [0, 0])
+    return found
 
 
 def _measure(prediction: EvalPrediction) -> dict[str, float]:
@@ -65,7 +94,7 @@ def _measure(prediction: EvalPrediction) -> dict[str, float]:
 
 def fine_tune(
     encoder: Encoder,
-    tokenizer: Any,
+    tokenizer: Tokenizer,
     train: Sequence[Record],
     dev: Sequence[Record],
     recipe: Recipe,
@@ -74,7 +103,7 @@ def fine_tune(
     """Fine-tune on `train`; the weights of the epoch with the best dev macro average precision are returned.
 
     Args:
-        tokenizer: a `tokenizers.Tokenizer` without padding and truncation.
+        tokenizer: without padding and truncation.
         work: folder for checkpoints.
     """
     torch.set_num_threads(recipe.threads)
@@ -87,14 +116,7 @@ def fine_tune(
         transformers_logging.disable_progress_bar()
     network = StanceNetwork(encoder, recipe.dropout)
 
-    def tokenise(rows: dict[str, list[Any]]) -> dict[str, list[list[int]]]:
-        return {"input_ids": [found.ids[: recipe.max_tokens] for found in tokenizer.encode_batch(rows["text"])]}
-
-    prepared = {}
-    for name, records in (("train", train), ("dev", dev)):
-        ids = tokenise({"text": [record.text for record in records]})["input_ids"]
-        prepared[name] = to_dataset(records).add_column("input_ids", ids).add_column("length", [len(i) for i in ids])
-
+    prepared = {name: _prepare(records, tokenizer, recipe) for name, records in (("train", train), ("dev", dev))}
     trainer = _StanceTrainer(
         model=network,
         args=TrainingArguments(
@@ -128,6 +150,7 @@ def fine_tune(
         compute_metrics=_measure,
         callbacks=[EarlyStoppingCallback(recipe.patience), _PlainProgress()],
     )
+    trainer.cue_weight = recipe.cue_weight
     trainer.remove_callback(PrinterCallback)
     trainer.train()
     return network.to("cpu").eval()

@@ -15,6 +15,7 @@ class Recipe:
         weight_decay: AdamW decay of all but biases and normalisation.
         warmup: share of all steps over which the learning rate rises.
         dropout: probability of dropping a feature of the pooled sentence before the output layer.
+        cue_weight: weight of the loss that points each label's attention at the annotated cue.
         max_tokens: longest sentence that the model judges, special tokens included.
         seed: of weight initialisation, order of the data and dropout.
         threads: torch's CPU threads; another count gives other roundings, so it is part of the recipe.
@@ -28,6 +29,7 @@ class Recipe:
     weight_decay: float = 0.01
     warmup: float = 0.1
     dropout: float = 0.1
+    cue_weight: float = 0.1
     max_tokens: int = 256
     seed: int = 17
     threads: int = 2
