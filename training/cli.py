@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -47,9 +48,8 @@ _DEFAULT = Recipe()
 )
 @click.option(
     "--bf16/--no-bf16",
-    default=_DEFAULT.bf16,
-    show_default=True,
-    help="bfloat16 matrix products: faster on CPUs that have them.",
+    default=None,
+    help="bfloat16 matrix products; by default where the hardware has them.",
 )
 @click.option(
     "--encoder",
@@ -65,7 +65,7 @@ def train_command(
     encoder_folder: Path | None,
     encoder_sha256: str | None,
     light: bool,
-    **options: int | float | bool,
+    **options: Any,
 ) -> None:
     """Fine-tune the encoder on the annotations and write a model folder.
 
@@ -74,7 +74,7 @@ def train_command(
 
         communique train --out build/candidate
     """
-    recipe = Recipe(**{field.name: options[field.name] for field in fields(Recipe) if field.name in options})  # type: ignore[arg-type]
+    recipe = Recipe(**{field.name: options[field.name] for field in fields(Recipe) if field.name in options})
     manifest = train(annotations, out, recipe, encoder_folder, encoder_sha256, light)
     click.echo(f"{out}\t{manifest.version}")
     for name, value in manifest.metrics.items():

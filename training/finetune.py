@@ -30,6 +30,14 @@ from training.network import StanceNetwork, stance_loss
 from training.recipe import Recipe
 
 
+def has_bf16() -> bool:
+    """Whether the device that will train multiplies bfloat16 in hardware."""
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
 class _StanceTrainer(Trainer):  # type: ignore[misc]
     cue_weight: float
 
@@ -138,7 +146,7 @@ def fine_tune(
             report_to="none",
             seed=recipe.seed,
             data_seed=recipe.seed,
-            bf16=recipe.bf16,
+            bf16=bool(recipe.bf16),
             use_cpu=not torch.cuda.is_available(),
             remove_unused_columns=False,
             label_names=["labels"],

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,7 +34,7 @@ from training.calibrate import choose_thresholds, fit_calibration
 from training.dataset import load_annotations
 from training.encoder import find_encoder
 from training.export import export_light
-from training.finetune import fine_tune
+from training.finetune import fine_tune, has_bf16
 from training.recipe import Recipe
 
 LIBRARIES = ("torch", "transformers", "datasets", "openvino", "nncf", "scikit-learn", "tokenizers", "numpy")
@@ -84,6 +84,8 @@ def train(
     """
     if out.exists():
         raise InputError(f"{out}: exists already; name a folder that does not")
+    if recipe.bf16 is None:
+        recipe = replace(recipe, bf16=has_bf16())
     data = load_annotations(annotations)
     encoder = find_encoder(encoder_folder, encoder_sha256)
     tokenizer = load_tokenizer(encoder.folder / "tokenizer.json")

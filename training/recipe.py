@@ -19,13 +19,14 @@ class Recipe:
         max_tokens: longest sentence that the model judges, special tokens included.
         seed: of weight initialisation, order of the data and dropout.
         threads: torch's CPU threads; another count gives other roundings, so it is part of the recipe.
-        bf16: bfloat16 matrix products while training (weights stay float32).
+        bf16: bfloat16 matrix products while training (weights stay float32); None asks the
+            hardware, and the run then records what was used.
     """
 
-    epochs: int = 6
+    epochs: int = 4
     patience: int = 2
     batch_size: int = 32
-    learning_rate: float = 1e-4
+    learning_rate: float = 1.5e-4
     weight_decay: float = 0.01
     warmup: float = 0.1
     dropout: float = 0.1
@@ -33,4 +34,4 @@ class Recipe:
     max_tokens: int = 256
     seed: int = 17
     threads: int = 2
-    bf16: bool = False
+    bf16: bool | None = None
