@@ -1,194 +1,168 @@
-"""The evaluation of several systems on the same sentences, as one typed report."""
+"""The evaluation of a model: its figures, those of what it must beat, and where they come from."""
 
-import importlib.metadata
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
-from evaluation import metrics
-from evaluation.baselines import AllNone, Bools, Floats, KeyWords, Scorer, TfidfLogistic
-from evaluation.bootstrap import DRAWS, group_weights, interval
-from evaluation.examples import Example, load_examples, truth_matrix
+from evaluation.baselines import AllNone, FrozenLogistic, KeyWords, TfidfLogistic
+from evaluation.behaviour import run_suites
+from evaluation.bootstrap import DRAWS, group_weights
+from evaluation.cases import Case
+from evaluation.ceiling import Pairs, ceiling
+from evaluation.examples import Sample, load_sample
+from evaluation.figures import figures
+from evaluation.metrics import Bools, Floats
+from evaluation.reliability import reliability
+from evaluation.schema import ALL, MODEL, Evaluation, Judged, ModelEntry, Part, Report, SampleEntry
+from evaluation.scorer import ModelScorer, Predicted, Scorer, predict_sample
+from evaluation.selective import risk_coverage
+from evaluation.slices import slice_figures
+from evaluation.sweep import sweep
 from model.classifier import StanceClassifier
-from model.files import sha256_file
-from model.labels import LABELS, Label
+from model.provenance import code_entry
 
-ALL = "all"
-"""Name of the slice that holds every sentence."""
+LIBRARIES = ("openvino", "tokenizers", "numpy", "scikit-learn", "scipy")
 
+RULES: Mapping[str, Scorer] = {"all none": AllNone(), "key words": KeyWords()}
+"""Baselines that learn nothing."""
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+QUICK: Mapping[str, Callable[[Sample, Sample], Scorer]] = {"TF-IDF + logistic": TfidfLogistic}
+"""Baselines that learn from the train and dev splits within seconds."""
 
-
-class Estimate(_Frozen):
-    """A value with its 95 % bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
+LEARNED: Mapping[str, Callable[[Sample, Sample], Scorer]] = {**QUICK, "frozen encoder + logistic": FrozenLogistic}
+"""All baselines that learn."""
 
 
-class LabelFigures(_Frozen):
-    """What was measured for one label; `support` counts the sentences that carry it."""
+@dataclass(frozen=True)
+class Subject:
+    """The model under evaluation, and what its manifest says of it."""
 
-    precision: Estimate
-    recall: Estimate
-    f1: Estimate
-    average_precision: Estimate
-    support: int
+    scorer: Scorer
+    entry: ModelEntry
 
-
-class Figures(_Frozen):
-    """One system on one slice. `false_alarms` is per 1,000 sentences without a stance."""
-
-    labels: dict[Label, LabelFigures]
-    macro_f1: Estimate
-    micro_f1: Estimate
-    exact_set_accuracy: Estimate
-    false_alarms: Estimate
-
-
-class Slice(_Frozen):
-    """All systems on one part of the data."""
-
-    sentences: int
-    without_stance: int
-    systems: dict[str, Figures]
+    @classmethod
+    def load(cls, folder: Path | None) -> Self:
+        """A model folder, the released one for None; see `model.classifier.StanceClassifier.load`."""
+        classifier = StanceClassifier.load(folder)
+        manifest = classifier.manifest
+        entry = ModelEntry(
+            version=manifest.version,
+            digest=manifest.digest,
+            encoder=manifest.encoder,
+            data=manifest.data,
+            code=manifest.code,
+            thresholds=manifest.thresholds,
+            training=manifest.training,
+            bytes=sum(each.bytes for each in manifest.files.values()),
+        )
+        return cls(ModelScorer(classifier), entry)
 
 
-class Report(_Frozen):
-    """The whole evaluation, and what is needed to repeat it."""
+@dataclass(frozen=True)
+class Systems:
+    """What is put to the sentences: the baselines by name, and the SHA-256 of the file that the learned ones know."""
 
-    data: str
-    data_sha256: str
-    model_version: str
-    model_digest: str
-    baselines_trained_on: str | None
-    created: str
-    machine: str
-    libraries: dict[str, str]
-    bootstrap_draws: int
-    slices: dict[str, Slice]
+    baselines: Mapping[str, Scorer]
+    trained_on: str | None
 
-
-class _Model:
-    def __init__(self, classifier: StanceClassifier) -> None:
-        self._classifier = classifier
-
-    def predict(self, texts: Sequence[str]) -> tuple[Floats, Bools]:
-        found = self._classifier.classify(texts)
-        scores = np.array([[prediction.scores[label] for label in LABELS] for prediction in found])
-        return scores, np.array([[label in prediction.labels for label in LABELS] for prediction in found])
+    @classmethod
+    def prepare(cls, annotations: Path | None, learned: Mapping[str, Callable[[Sample, Sample], Scorer]]) -> Self:
+        """The rules, and the `learned` baselines fitted on the train and dev splits; None leaves these out."""
+        if annotations is None:
+            return cls(RULES, None)
+        train, dev = (load_sample(annotations / f"{split}.jsonl") for split in ("train", "dev"))
+        return cls({**RULES, **{name: make(train, dev) for name, make in learned.items()}}, train.sha256)
 
 
-def figures(truth: Bools, scores: Floats, predicted: Bools, weights: Floats) -> Figures:
-    """All figures of one system; `weights` are the bootstrap draws, (draws, sentences)."""
-
-    def estimate(metric: Callable[..., Floats], given: Floats | Bools) -> list[Estimate]:
-        values = np.atleast_1d(metric(truth, given))
-        drawn = metric(truth, given, weights).reshape(len(weights), -1)
-        bounds = [interval(drawn[:, column]) for column in range(drawn.shape[1])]
-        return [Estimate(value=float(v), low=lo, high=hi) for v, (lo, hi) in zip(values, bounds, strict=True)]
-
-    def macro_f1(truth: Bools, predicted: Bools, weights: Floats | None = None) -> Floats:
-        return np.asarray(metrics.f1_scores(truth, predicted, weights).mean(axis=-1))
-
-    precision, recall, f1 = (
-        estimate(metric, predicted) for metric in (metrics.precision_scores, metrics.recall_scores, metrics.f1_scores)
-    )
-    ap = estimate(metrics.average_precision, scores)
-    return Figures(
-        labels={
-            label: LabelFigures(
-                precision=precision[i],
-                recall=recall[i],
-                f1=f1[i],
-                average_precision=ap[i],
-                support=int(truth[:, i].sum()),
-            )
-            for i, label in enumerate(LABELS)
-        },
-        macro_f1=estimate(macro_f1, predicted)[0],
-        micro_f1=estimate(metrics.micro_f1, predicted)[0],
-        exact_set_accuracy=estimate(metrics.exact_set_accuracy, predicted)[0],
-        false_alarms=estimate(metrics.false_alarms, predicted)[0],
-    )
-
-
-def compare_systems(examples: Sequence[Example], systems: Mapping[str, Scorer]) -> dict[str, Slice]:
+def _parts(sample: Sample, predicted: Mapping[str, Predicted], weights: Floats) -> dict[str, Part]:
     """Every system on all sentences and on each stratum, with intervals from the same bootstrap draws."""
-    truth = truth_matrix(examples)
-    weights = group_weights([example.group for example in examples])
-    predicted = {name: system.predict([example.text for example in examples]) for name, system in systems.items()}
-    strata = sorted({example.stratum for example in examples if example.stratum is not None})
-    parts = {ALL: np.ones(len(examples), dtype=np.bool_)}
-    parts |= {name: np.array([example.stratum == name for example in examples]) for name in strata}
+    truth = sample.truth
+    strata = [example.facets.get("stratum") for example in sample.examples]
+    inside: dict[str, Bools] = {ALL: np.ones(len(truth), dtype=np.bool_)}
+    inside |= {name: np.array([name == each for each in strata]) for name in sorted({name for name in strata if name})}
     return {
-        name: Slice(
+        name: Part(
             sentences=int(keep.sum()),
             without_stance=int((~truth[keep].any(axis=1)).sum()),
             systems={
-                system: figures(truth[keep], scores[keep], holds[keep], weights[:, keep])
-                for system, (scores, holds) in predicted.items()
+                system: figures(
+                    truth[keep], Predicted(each.scores[keep], each.holds[keep]), weights[:, keep], sample.judges
+                )
+                for system, each in predicted.items()
             },
         )
-        for name, keep in parts.items()
+        for name, keep in inside.items()
     }
 
 
-def evaluate(data: Path, annotations: Path | None, model: Path | None) -> Report:
-    """Evaluate a model folder (the released one for None) and the baselines on a JSONL file.
-
-    Args:
-        data: see `evaluation.examples.load_examples`.
-        annotations: folder whose train and dev splits the TF-IDF baseline learns from; None leaves it out.
-    """
-    examples = load_examples(data)
-    classifier = StanceClassifier.load(model)
-    systems: dict[str, Scorer] = {"all none": AllNone(), "key words": KeyWords()}
-    if annotations is not None:
-        systems["TF-IDF + logistic"] = TfidfLogistic(
-            load_examples(annotations / "train.jsonl"), load_examples(annotations / "dev.jsonl")
-        )
-    systems["model"] = _Model(classifier)
-    return Report(
-        data=data.name,
-        data_sha256=sha256_file(data),
-        model_version=classifier.manifest.version,
-        model_digest=classifier.manifest.digest,
-        baselines_trained_on=None if annotations is None else sha256_file(annotations / "train.jsonl"),
+def _evaluate(sample: Sample, subject: Subject, systems: Systems) -> tuple[Evaluation, Predicted, Floats]:
+    """The evaluation, the model's predictions, and the bootstrap draws."""
+    scorers = {**systems.baselines, MODEL: subject.scorer}
+    predicted = {name: predict_sample(scorer, sample) for name, scorer in scorers.items()}
+    weights = group_weights(sample.groups)
+    evaluation = Evaluation(
+        sample=SampleEntry(
+            name=sample.name,
+            sha256=sample.sha256,
+            sentences=len(sample.examples),
+            groups=len(set(sample.groups)),
+            judges=sample.judges,
+        ),
+        model=subject.entry,
+        code=code_entry(LIBRARIES),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         machine=f"{platform.machine()}, Python {platform.python_version()}",
-        libraries={name: importlib.metadata.version(name) for name in ("communique", "openvino", "scikit-learn")},
         bootstrap_draws=DRAWS,
-        slices=compare_systems(examples, systems),
+        baselines_trained_on=systems.trained_on,
+        parts=_parts(sample, predicted, weights),
     )
+    return evaluation, predicted[MODEL], weights
 
 
-def render(report: Report) -> str:
-    """The report as text for a terminal."""
-    lines = [f"{report.data}: model {report.model_version}, 95 % intervals from {report.bootstrap_draws} draws"]
-    for name, part in report.slices.items():
-        lines += ["", f"== {name}: {part.sentences} sentences, {part.without_stance} without a stance ==", ""]
-        header = f"{'':18} {'macro-F1':>18} {'micro-F1':>9} {'exact set':>10} {'alarms/1000':>12}  "
-        lines.append(header + " ".join(f"{'F1 ' + label:>11}" for label in LABELS))
-        for system, found in part.systems.items():
-            macro = found.macro_f1
-            lines.append(
-                f"{system:18} {macro.value:.3f} [{macro.low:.3f}, {macro.high:.3f}] {found.micro_f1.value:9.3f}"
-                f" {found.exact_set_accuracy.value:10.3f} {found.false_alarms.value:12.0f}  "
-                + " ".join(f"{found.labels[label].f1.value:11.3f}" for label in LABELS)
+def evaluate(sample: Sample, subject: Subject, systems: Systems) -> Evaluation:
+    """The model beside the baselines on a sample."""
+    return _evaluate(sample, subject, systems)[0]
+
+
+def make_report(
+    sample: Sample,
+    subject: Subject,
+    systems: Systems,
+    cases: Sequence[Case] = (),
+    readings: Pairs | None = None,
+) -> Report:
+    """The whole evaluation.
+
+    Args:
+        cases: of behaviour; without them the report has no suites.
+        readings: what two readers said; see `evaluation.ceiling`.
+    """
+    evaluation, predicted, weights = _evaluate(sample, subject, systems)
+    truth = sample.truth
+    suites, actors = run_suites(cases, subject.scorer)
+    return Report(
+        **dict(evaluation),
+        calibration=dict(zip(sample.judges, reliability(truth, predicted.scores, weights), strict=True)),
+        risk_coverage=risk_coverage(truth, predicted, weights),
+        sweep=dict(zip(sample.judges, sweep(truth, predicted.scores), strict=True)),
+        slices=slice_figures(sample, predicted, weights),
+        ceiling=ceiling(sample, predicted, readings or {}),
+        suites=suites,
+        actors=actors,
+        predictions=[
+            Judged(
+                id=example.id,
+                gold=tuple(label for label in sample.judges if label in example.labels),
+                predicted=tuple(label for label, hit in zip(sample.judges, hits, strict=True) if hit),
+                probabilities=dict(zip(sample.judges, row, strict=True)),
             )
-        lines += ["", f"{'model, by label':18} {'precision':>22} {'recall':>22} {'F1':>22} {'AP':>22} {'support':>8}"]
-        for label, row in part.systems["model"].labels.items():
-            cells = " ".join(
-                f"{e.value:>7.3f} [{e.low:.3f}, {e.high:.3f}]"[:23].rjust(22)
-                for e in (row.precision, row.recall, row.f1, row.average_precision)
+            for example, row, hits in zip(
+                sample.examples, predicted.scores.tolist(), predicted.holds.tolist(), strict=True
             )
-            lines.append(f"{label:18} {cells} {row.support:8}")
-    return "\n".join(lines) + "\n"
+        ],
+    )

@@ -10,6 +10,9 @@ multiplications on padding than batches sorted by length.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 BUCKET = 8
 """Lengths are rounded up to this many tokens: fewer distinct shapes for the engine to prepare kernels for."""
 
@@ -46,3 +49,14 @@ def plan_batches(lengths: Sequence[int], token_budget: int = TOKEN_BUDGET) -> li
         members = buckets[length]
         batches += [Batch(tuple(members[at : at + rows]), length) for at in range(0, len(members), rows)]
     return batches
+
+
+def pad(batch: Batch, token_ids: Sequence[Sequence[int]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Ids of a batch's sentences and the mask that is 1 on them, integer arrays (rows, padded length), 0 elsewhere."""
+    ids = np.zeros((len(batch.indices), batch.padded_length), dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for row, index in enumerate(batch.indices):
+        tokens = token_ids[index]
+        ids[row, : len(tokens)] = tokens
+        mask[row, : len(tokens)] = 1
+    return ids, mask

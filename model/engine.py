@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from model.batching import Batch, plan_batches
+from model.batching import Batch, pad, plan_batches
 from model.errors import ArtefactError
 from model.labels import LABELS
 
@@ -68,10 +68,5 @@ class LightEngine:
 
     def run(self, batch: Batch, token_ids: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
         """Logits of one planned batch, float array (rows, 4)."""
-        ids = np.zeros((len(batch.indices), batch.padded_length), dtype=np.int64)
-        mask = np.zeros_like(ids)
-        for row, index in enumerate(batch.indices):
-            tokens = token_ids[index]
-            ids[row, : len(tokens)] = tokens
-            mask[row, : len(tokens)] = 1
+        ids, mask = pad(batch, token_ids)
         return np.array(self._request.infer({INPUT_IDS: ids, ATTENTION_MASK: mask})[0])

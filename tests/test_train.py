@@ -10,9 +10,9 @@ from safetensors.numpy import load_file
 
 from model.artefact import open_artefact
 from model.classifier import StanceClassifier
+from model.encoder import DEFAULT_SHA256, find_encoder
 from model.errors import ArtefactError
 from model.files import sha256_file
-from training.encoder import DEFAULT_SHA256, find_encoder
 
 QUICK = ("--epochs", "2", "--batch-size", "8", "--seed", "3")
 

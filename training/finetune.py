@@ -22,10 +22,10 @@ from transformers.utils import logging as transformers_logging
 
 from evaluation.metrics import average_precision
 from model.batching import padded_length
+from model.encoder import Encoder
 from model.labels import LABELS
 from model.records import Record
 from training.dataset import to_dataset
-from training.encoder import Encoder
 from training.network import StanceNetwork, stance_loss
 from training.recipe import Recipe
 

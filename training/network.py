@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModel
 
+from model.encoder import Encoder
 from model.labels import LABELS
-from training.encoder import Encoder
 
 _MASKED = -1e4
 """Attention score of padding: its weight is 0 in float32, and the value survives conversion to int8 graphs."""

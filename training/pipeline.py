@@ -1,8 +1,6 @@
 """The training run: annotations in, artefact folder out."""
 
-import importlib.metadata
 import shutil
-import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, replace
@@ -18,7 +16,6 @@ from model.artefact import (
     LIGHT_GRAPH,
     TOKENIZER,
     TORCH_WEIGHTS,
-    CodeEntry,
     DataEntry,
     EncoderEntry,
     Manifest,
@@ -27,40 +24,18 @@ from model.artefact import (
 )
 from model.calibration import decide, probabilities
 from model.classifier import load_tokenizer
+from model.encoder import find_encoder
 from model.engine import LightEngine
 from model.errors import InputError
 from model.labels import LABELS
+from model.provenance import code_entry
 from training.calibrate import choose_thresholds, fit_calibration
 from training.dataset import load_annotations
-from training.encoder import find_encoder
 from training.export import export_light
 from training.finetune import fine_tune, has_bf16
 from training.recipe import Recipe
 
 LIBRARIES = ("torch", "transformers", "datasets", "openvino", "nncf", "scikit-learn", "tokenizers", "numpy")
-
-
-def _commit() -> str | None:
-    """Commit of the checkout that this file lies in, with `+` where the working tree differs; None outside one."""
-    here = Path(__file__).parent
-    try:
-        git = ["git", "-C", str(here)]
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        changed = subprocess.run(
-            [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True
-        )
-        return head + ("+" if changed.stdout.strip() else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def code_entry() -> CodeEntry:
-    """What a report or an artefact says of the code that made it."""
-    return CodeEntry(
-        version=importlib.metadata.version("communique"),
-        commit=_commit(),
-        libraries={name: importlib.metadata.version(name) for name in LIBRARIES},
-    )
 
 
 def train(
@@ -76,7 +51,7 @@ def train(
     Args:
         annotations: folder with `train.jsonl`, `dev.jsonl`, `test.jsonl`; test is checked but not used.
         out: folder to make; must not exist.
-        encoder_folder: see `training.encoder.find_encoder`; likewise `encoder_sha256`.
+        encoder_folder: see `model.encoder.find_encoder`; likewise `encoder_sha256`.
         light: leave out the torch weights.
 
     Raises:
@@ -123,7 +98,7 @@ def train(
             calibration=calibration,
             encoder=EncoderEntry(name=encoder.name, sha256=encoder.sha256),
             data=DataEntry(sha256=data.sha256, records=data.counts()),
-            code=code_entry(),
+            code=code_entry(LIBRARIES),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             training=asdict(recipe),
             metrics=metrics,

@@ -1,0 +1,100 @@
+"""The gates that a model must pass before it may answer for the project."""
+
+from collections.abc import Iterator, Sequence
+
+from evaluation.schema import ALL, MODEL, Frozen, Report
+from model.errors import InputError
+
+
+class Limits(Frozen):
+    """What is asked of a model. Floors and ceilings hold for the figures themselves, not for their intervals.
+
+    Attributes:
+        macro_f1: least macro-F1.
+        label_f1: least F1 of each label.
+        calibration_error: most expected calibration error of each label.
+        false_alarms: most false alarms per 1,000 sentences without a stance.
+        flip_rate: most flips per filling, in each group of actors.
+        suite: least share of cases passed, in each behaviour suite.
+        loss: how far a share may fall behind the reference report's.
+    """
+
+    macro_f1: float = 0.75
+    label_f1: float = 0.7
+    calibration_error: float = 0.06
+    false_alarms: float = 120.0
+    flip_rate: float = 0.06
+    suite: float = 0.5
+    loss: float = 0.02
+
+
+class Gate(Frozen):
+    """One figure and its limit; `short` is by how much it misses it, 0 where it passes."""
+
+    name: str
+    limit: float
+    found: float
+    short: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the figure keeps the limit."""
+        return self.short == 0
+
+
+def _floor(name: str, limit: float, found: float) -> Gate:
+    return Gate(name=name, limit=limit, found=found, short=max(0.0, limit - found))
+
+
+def _ceiling(name: str, limit: float, found: float) -> Gate:
+    return Gate(name=name, limit=limit, found=found, short=max(0.0, found - limit))
+
+
+def _floors(report: Report) -> dict[str, float]:
+    """Shares that should be high, by the name of their gate."""
+    found = report.parts[ALL].systems[MODEL]
+    return (
+        {"macro-F1": found.macro_f1.value}
+        | {f"F1 {label}": each.f1.value for label, each in found.labels.items()}
+        | {f"suite {name}": suite.rate.value for name, suite in report.suites.items()}
+    )
+
+
+def _absolute(report: Report, limits: Limits) -> Iterator[Gate]:
+    for name, value in _floors(report).items():
+        kind = name.partition(" ")[0]
+        yield _floor(name, {"macro-F1": limits.macro_f1, "F1": limits.label_f1, "suite": limits.suite}[kind], value)
+    for label, found in report.calibration.items():
+        yield _ceiling(f"calibration error {label}", limits.calibration_error, found.calibration_error.value)
+    alarms = report.parts[ALL].systems[MODEL].false_alarms.value
+    yield _ceiling("false alarms per 1,000", limits.false_alarms, alarms)
+    for group, actors in report.actors.items():
+        yield _ceiling(f"actor flips {group}", limits.flip_rate, actors.flip_rate.value)
+
+
+def gates(report: Report, reference: Report | None = None, limits: Limits | None = None) -> list[Gate]:
+    """Every gate that a report is put to, and with a reference also how it stands against that.
+
+    Raises:
+        InputError: the reference is of other sentences.
+    """
+    limits = limits or Limits()
+    found = list(_absolute(report, limits))
+    if reference is None:
+        return found
+    if reference.sample.sha256 != report.sample.sha256:
+        raise InputError(
+            f"reports of other sentences cannot be compared: {report.sample.name} ({report.sample.sha256[:8]}), "
+            f"{reference.sample.name} ({reference.sample.sha256[:8]})"
+        )
+    before = _floors(reference)
+    return found + [
+        _floor(f"{name} against {reference.model.version}", before[name] - limits.loss, value)
+        for name, value in _floors(report).items()
+        if name in before
+    ]
+
+
+def failed_gates(report: Report, reference: Report | None = None, limits: Limits | None = None) -> Sequence[Gate]:
+    """The gates that a report does not pass; see `gates`."""
+    return [gate for gate in gates(report, reference, limits) if not gate.passed]
