@@ -12,10 +12,15 @@ from model.errors import CommuniqueError, MissingExtraError
 
 _COMMANDS = {
     "classify": ("serving.cli", "classify_command", "Stance labels for sentences given as arguments or on stdin."),
-    "score": ("serving.cli", "score_command", "Score files: text or JSONL in, JSONL out."),
+    "score": ("serving.archive.cli", "score_command", "Score files, folders and archives."),
+    "summarize": ("serving.archive.cli", "summarize_command", "What a scored archive says."),
     "serve": ("serving.cli", "serve_command", "Answer over HTTP."),
     "train": ("training.cli", "train_command", "Fine-tune the encoder on the annotations."),
     "evaluate": ("evaluation.cli", "evaluate_command", "Measure a model beside the baselines."),
+    "report": ("evaluation.cli", "report_command", "Gather the whole evidence on a model: JSON, HTML, model card."),
+    "compare": ("evaluation.cli", "compare_command", "Say whether one model is better than another."),
+    "spread": ("evaluation.cli", "spread_command", "Mean and spread of the figures over several models."),
+    "annotations": ("training.annotations.cli", "annotations_group", "Check, count, exchange and add annotations."),
 }
 _EXTRA_OF = {"training": "train", "evaluation": "train"}
 

@@ -1,0 +1,89 @@
+"""New records into the dataset, all of them or none."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from model.errors import RecordError
+from model.files import write_aside
+from model.records import Record, json_lines, parse_record
+from training.annotations.check import content_problems, read_benchmark
+from training.dataset import Placed, Register, group_of, scan_annotations
+from training.splits import SPLITS, Split, split_of
+
+
+def id_of(text: str) -> str:
+    """The id that a record without one gets: it follows the text, so adding twice is noticed."""
+    return "c" + hashlib.sha256(text.encode("utf-8")).hexdigest()[:12]
+
+
+def _read(file: Path, annotator: str | None) -> tuple[list[Placed], list[RecordError]]:
+    """The records of a file, with id, annotator and split filled in, and the problems of the others."""
+    placed, problems = [], []
+    for number, line in json_lines(file):
+        try:
+            record = parse_record(line, file, number)
+        except RecordError as error:
+            problems.append(error)
+            continue
+        filled = {"id": record.id or id_of(record.text), "annotator": record.annotator or annotator}
+        record = record.model_copy(update=filled)
+        placed.append(Placed(record, split_of(group_of(record)), file, number))
+    return placed, problems
+
+
+def add_records(
+    file: Path, folder: Path, annotator: str | None = None, benchmarks: Sequence[Path] = ()
+) -> tuple[dict[Split, int], list[RecordError]]:
+    """Append the records of a JSONL file to the dataset, each to the split that its group's hash gives.
+
+    Where there is any problem, in the file or in the dataset as it stands, nothing is written.
+
+    Args:
+        annotator: name for records that have none.
+        benchmarks: see `training.annotations.check.check_annotations`.
+
+    Returns:
+        How many records went where, and all problems; one of the two is empty.
+
+    Raises:
+        InputError: a file is missing or cannot be read.
+    """
+    barred = [sentence for path in benchmarks for sentence in read_benchmark(path)]
+    known, problems = scan_annotations(folder)
+    if problems:
+        return {}, problems
+    register = Register()
+    for placed in known:
+        register.enter(placed.record, placed.path, placed.line)
+    added, problems = _read(file, annotator)
+    fresh = []
+    for placed in added:
+        found = register.enter(placed.record, placed.path, placed.line)
+        problems += found
+        if all(problem.field != "text" for problem in found):
+            fresh.append(placed)
+    problems += content_problems(fresh, barred, known)
+    if problems:
+        return {}, sorted(problems, key=lambda problem: problem.line)
+    records: dict[Split, list[Record]] = {split: [] for split in SPLITS}
+    for placed in added:
+        records[placed.split].append(placed.record)
+    _append(folder, {split: new for split, new in records.items() if new})
+    return {split: len(new) for split, new in records.items()}, []
+
+
+def _append(folder: Path, records: dict[Split, list[Record]]) -> None:
+    """Write the grown files beside the old ones, and rename them only when all of them lie on the disk."""
+    with ExitStack() as stack:
+        for split, new in records.items():
+            path = folder / f"{split}.jsonl"
+            old = path.read_bytes().decode("utf-8")
+            stream = stack.enter_context(write_aside(path))
+            stream.write(old if not old or old.endswith("\n") else old + "\n")
+            stream.writelines(record.to_json() + "\n" for record in new)
+            # A full disk shows here, before the first rename, and not between two of them.
+            stream.flush()
+            os.fsync(stream.fileno())
