@@ -1,21 +1,15 @@
-"""`communique classify`, `score` and `serve`."""
+"""`communique classify` and `serve`."""
 
-import contextlib
-import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
-from tqdm import tqdm
 
 from model.classifier import Prediction, StanceClassifier
-from model.errors import InputError
-from model.files import write_aside
-from serving.score import Document, read_documents, score_documents
 
 _COLOURS = {"threat": "red", "denial": "magenta", "support": "green", "hedge": "yellow"}
 
@@ -24,7 +18,7 @@ model_option: Callable[..., Any] = click.option(
 )
 
 
-def _render(text: str, prediction: Prediction) -> str:
+def render(text: str, prediction: Prediction) -> str:
     """One sentence for a reader: its labels with their probabilities, then the text."""
     found = ", ".join(
         click.style(f"{label} {prediction.scores[label]:.2f}", fg=_COLOURS[label]) for label in prediction.labels
@@ -53,55 +47,7 @@ def classify_command(sentences: tuple[str, ...], as_json: bool, model: Path | No
             row = {"text": text, "labels": prediction.labels, "scores": prediction.scores}
             click.echo(json.dumps(row | {"model": classifier.manifest.version}, ensure_ascii=False))
         else:
-            click.echo(_render(text, prediction))
-
-
-@click.command("score")
-@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write there; standard output by default.")
-@click.option("--text-field", default="text", show_default=True, help="Field of a JSONL line that holds the text.")
-@click.option("--whole", is_flag=True, help="JSONL texts are single sentences: do not split them.")
-@click.option("--pretty", is_flag=True, help="Text for reading instead of JSONL.")
-@model_option
-def score_command(
-    inputs: tuple[Path, ...], out: Path | None, text_field: str, whole: bool, pretty: bool, model: Path | None
-) -> None:
-    """Score INPUTS: text files of running text, .jsonl files, or `-` for standard input.
-
-    Running text is split into sentences; every sentence becomes one JSON object a line with its document, character
-    offsets, labels and probabilities. A sentence that cannot be judged has an `error` instead.
-
-    \b
-    Examples:
-        communique score article.txt
-        communique score archive.jsonl --text-field body --out scored.jsonl
-    """
-    missing = [path for path in inputs if str(path) != "-" and not path.is_file()]
-    if missing:
-        raise InputError(f"{missing[0]}: no such file")
-    classifier = StanceClassifier.load(model)
-    stdin = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8")
-
-    def documents() -> Iterator[Document]:
-        for path in inputs:
-            yield from read_documents(path, stdin, text_field, whole)
-
-    rows = score_documents(classifier, documents())
-    scored = errors = 0
-    with contextlib.ExitStack() as stack:
-        target = stack.enter_context(write_aside(out)) if out else sys.stdout
-        for row in tqdm(rows, unit=" sentences", disable=None if out else True, file=sys.stderr):
-            if "error" in row:
-                errors += 1
-            else:
-                scored += 1
-            if pretty and "error" not in row:
-                prediction = Prediction(row["labels"], row["scores"])  # type: ignore[arg-type]
-                target.write(_render(" ".join(str(row["text"]).split()), prediction) + "\n")
-            else:
-                target.write(json.dumps(row | {"model": classifier.manifest.version}, ensure_ascii=False) + "\n")
-    if out or errors:
-        print(f"{scored} sentences scored, {errors} could not be", file=sys.stderr)
+            click.echo(render(text, prediction))
 
 
 @click.command("serve")

@@ -73,7 +73,7 @@ def test_jsonl_and_standard_input_give_the_same_as_the_file(article: Path, tmp_p
 def test_a_sentence_that_cannot_be_judged_is_kept_with_its_reason(tmp_path: Path) -> None:
     path = tmp_path / "long.jsonl"
     path.write_text(json.dumps({"text": "word " * 700}) + "\n" + json.dumps({"text": "They may come."}) + "\n")
-    done = communique("score", path, "--whole")
+    done = communique("score", path, "--unit", "document")
     first, second = rows(done.stdout)
     assert "at most" in first["error"] and "labels" not in first
     assert "hedge" in second["labels"]
@@ -85,7 +85,7 @@ def test_a_sentence_that_cannot_be_judged_is_kept_with_its_reason(tmp_path: Path
     [
         (b'{"text": "Fine."}\n{"txt": "x"}\n', "in.jsonl:2: text: expected a string"),
         (b'{"text": "Fine."}\nnot json\n', "in.jsonl:2: line: not JSON"),
-        (b'{"text": "\xff"}\n', "in.jsonl: not UTF-8"),
+        (b'{"text": "\xff"}\n', "in.jsonl:1: line: not UTF-8 at byte 10"),
     ],
 )
 def test_a_wrong_line_is_named_and_no_half_file_is_left(tmp_path: Path, content: bytes, message: str) -> None:
