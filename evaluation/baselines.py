@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,10 @@ from evaluation.examples import Sample
 from evaluation.metrics import Floats, best_f1_threshold
 from evaluation.scorer import Predicted
 from model.labels import LABELS, Label
+
+FROZEN_SENTENCES = 5000
+"""Embedding sentences is what takes the time of a report, and the bag of words is the baseline to beat in any case: of
+12,569 train sentences, all gave a dev macro average precision of 0.673, every third one 0.641, TF-IDF 0.803."""
 
 
 class AllNone:
@@ -81,7 +86,11 @@ class TfidfLogistic(_Logistic):
 
 
 class FrozenLogistic(_Logistic):
-    """The packaged encoder as it was pretrained, with one logistic regression per label on its embeddings."""
+    """The packaged encoder as it was pretrained, with one logistic regression per label on its embeddings.
+
+    It learns from an even sample of at most `FROZEN_SENTENCES`.
+    """
 
     def __init__(self, train: Sample, dev: Sample) -> None:
-        super().__init__(FrozenEncoder().embed, train, dev)
+        step = -(-len(train.examples) // FROZEN_SENTENCES)
+        super().__init__(FrozenEncoder().embed, replace(train, examples=train.examples[::step]), dev)
