@@ -55,7 +55,7 @@ def test_the_same_scores_alone_batched_over_http_and_through_score(
         alone = list(pool.map(lambda text: post(client, {"sentences": [text]}).json()["results"][0], texts))
     path = tmp_path / "texts.jsonl"
     path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
-    scored = [json.loads(line) for line in communique("score", path, "--whole").stdout.splitlines()]
+    scored = [json.loads(line) for line in communique("score", path, "--unit", "document").stdout.splitlines()]
     for prediction, *others in zip(direct, batched, alone, scored, strict=True):
         for other in others:
             assert other["labels"] == list(prediction.labels)
