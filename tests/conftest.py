@@ -111,6 +111,10 @@ def communique(*arguments: str | Path, **options: object) -> subprocess.Complete
     return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, **options)  # type: ignore[call-overload, no-any-return]
 
 
+TINY = ("--epochs", "12", "--patience", "12", "--learning-rate", "0.005", "--batch-size", "8")
+"""Options with which the tiny encoder learns the small dataset."""
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder trained on the small dataset."""
@@ -118,7 +122,7 @@ def tiny_model(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     out = folder / "model"
     done = communique(
         *("train", "--annotations", write_dataset(folder / "annotations"), "--out", out, "--encoder", tiny_encoder),
-        *("--epochs", "12", "--patience", "12", "--learning-rate", "0.005", "--batch-size", "8"),
+        *TINY,
     )
     assert done.returncode == 0, done.stderr
     return out

@@ -1,12 +1,19 @@
 """Training end to end on a tiny encoder: what it writes, that it repeats itself, what it refuses."""
 
+import importlib.util
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SENTENCES, communique, record_line
+from conftest import SENTENCES, TINY, communique, record_line, write_dataset
 from safetensors.numpy import load_file
+from servers import free_port, script
 
 from model.artefact import open_artefact
 from model.classifier import StanceClassifier
@@ -73,6 +80,91 @@ def test_progress_goes_to_stderr_and_the_result_to_stdout(tiny_encoder: Path, da
     assert len(done.stdout.splitlines()) == 7
     assert not (tmp_path / "m" / "weights.safetensors").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["annotations", "m"]  # nothing left behind
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
+    tiny_encoder: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    """`tiny_model` is the run that nobody stopped."""
+    command = (
+        *("train", "--annotations", write_dataset(tmp_path / "annotations"), "--out", tmp_path / "m"),
+        *("--encoder", tiny_encoder, *TINY, "--checkpoint-steps", "4"),
+    )
+    running = subprocess.Popen([script("communique"), *map(str, command)], stderr=subprocess.PIPE, text=True)
+    steps_an_epoch = -(-len((tmp_path / "annotations" / "train.jsonl").read_text().splitlines()) // 8)
+    written: list[int] = []
+    while not any(step > 2 * steps_an_epoch and step % steps_an_epoch for step in written):
+        assert running.poll() is None, running.communicate()[1]
+        written = [int(mark.parent.name.split("-")[1]) for mark in tmp_path.glob(".m.*.work/checkpoint-*/complete")]
+    running.kill()
+    running.communicate()
+    assert running.returncode == -signal.SIGKILL
+    assert not (tmp_path / "m").exists()
+
+    done = communique(*command)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"going on from step \d+", done.stderr)
+    assert "epoch 1 of" not in done.stderr
+    before, after = (load_file(model / "weights.safetensors") for model in (tiny_model, tmp_path / "m"))
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    assert open_artefact(tmp_path / "m").digest == open_artefact(tiny_model).digest
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["annotations", "m"]
+
+
+def test_a_run_that_had_stopped_early_is_not_trained_further(tiny_encoder: Path, tmp_path: Path) -> None:
+    """Killed between its last epoch and the export, it goes on with the weights that it had chosen."""
+    import torch
+
+    from model.classifier import load_tokenizer
+    from training.dataset import load_annotations
+    from training.finetune import fine_tune
+    from training.recipe import Recipe
+    from training.work import last_checkpoint
+
+    records = load_annotations(write_dataset(tmp_path / "annotations")).records
+    encoder = find_encoder(tiny_encoder)
+    # So high a rate that no epoch is better than the first.
+    recipe = Recipe(epochs=9, patience=1, batch_size=16, learning_rate=1.0, threads=1, bf16=False)
+    given = (encoder, load_tokenizer(encoder.folder / "tokenizer.json"), records["train"], records["dev"], recipe)
+    first = fine_tune(*given, tmp_path / "work", checkpoint_steps=100)
+    stopped_at = last_checkpoint(tmp_path / "work")
+    assert stopped_at is not None and stopped_at.name != f"checkpoint-{9 * -(-len(records['train']) // 16)}"
+    second = fine_tune(*given, tmp_path / "work", checkpoint_steps=100)
+    assert last_checkpoint(tmp_path / "work") == stopped_at
+    assert all(torch.equal(one, other) for one, other in zip(first.parameters(), second.parameters(), strict=True))
+
+
+def test_torchrun_trains_one_model_with_two_processes(tiny_encoder: Path, dataset: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]
+    options = ("--annotations", dataset, "--out", tmp_path / "m", "--encoder", tiny_encoder, "--threads", "1", *QUICK)
+    command += ["-m", "communique", "train", *options, "--log-to", "tensorboard"]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=600, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 7
+    assert done.stderr.count("epoch 2 of 2: dev loss") == 1
+    assert open_artefact(tmp_path / "m").training["processes"] == 2
+    StanceClassifier.load(tmp_path / "m")
+    curves = list((tmp_path / "m-tensorboard").iterdir())
+    assert len(curves) == 1 and curves[0].stat().st_size > 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["annotations", "m", "m-tensorboard"]
+
+
+def test_a_batch_that_the_processes_cannot_share_is_refused(dataset: Path, tmp_path: Path) -> None:
+    done = communique(
+        *("train", "--annotations", dataset, "--out", tmp_path / "m", "--batch-size", "9"),
+        env=os.environ | {"WORLD_SIZE": "2", "RANK": "0"},
+    )
+    assert done.returncode == 2
+    assert "9 sentences cannot be parted evenly among 2 processes" in done.stderr
+
+
+def test_a_tracker_that_is_not_installed_is_refused_before_the_training(dataset: Path, tmp_path: Path) -> None:
+    if importlib.util.find_spec("mlflow") is not None:
+        pytest.skip("MLflow is installed here")
+    done = communique("train", "--annotations", dataset, "--out", tmp_path / "m", "--log-to", "mlflow")
+    assert done.returncode == 4
+    assert 'pip install "communique[mlflow]"' in done.stderr
+    assert "training on" not in done.stderr
 
 
 def test_the_packaged_encoder_is_the_published_one() -> None:

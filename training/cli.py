@@ -1,13 +1,15 @@
 """`communique train`."""
 
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import click
 
-from training.pipeline import train
+from training.pipeline import CHECKPOINT_STEPS, train
 from training.recipe import Recipe
+from training.tracking import TRACKERS, Tracker
 
 _DEFAULT = Recipe()
 
@@ -58,24 +60,57 @@ _DEFAULT = Recipe()
     help="Folder of another pretrained encoder (Hugging Face layout, safetensors).",
 )
 @click.option("--encoder-sha256", help="Digest that the other encoder's model.safetensors must have.")
+@click.option(
+    "--checkpoint-steps",
+    default=CHECKPOINT_STEPS,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Optimiser steps from one checkpoint to the next: what a stopped run loses at most.",
+)
+# Not --log: torchrun would take it for an abbreviation of one of its own.
+@click.option("--log-to", "tracker", type=click.Choice(TRACKERS), help="Where training curves go; nowhere by default.")
 @click.option("--light", is_flag=True, help="Leave out the torch weights: what the repository ships.")
 def train_command(
     annotations: Path,
     out: Path,
     encoder_folder: Path | None,
     encoder_sha256: str | None,
+    checkpoint_steps: int,
+    tracker: Tracker | None,
     light: bool,
     **options: Any,
 ) -> None:
     """Fine-tune the encoder on the annotations and write a model folder.
 
     Prints the folder's version and dev figures on stdout. Two runs with the same options, data and machine give
-    the same weights. Example:
+    the same weights. A run that was stopped, even by a kill, goes on when the same command is given
+    again, and ends with the same weights; its checkpoints lie in a hidden folder beside --out until it is done.
 
+    It takes a GPU where there is one. Several: torchrun starts one process each, and they share every batch.
+
+    \b
+    Examples:
         communique train --out build/candidate
+        torchrun --nproc-per-node 2 -m communique train --out build/candidate
+        communique train --out build/candidate --log-to tensorboard
     """
     recipe = Recipe(**{field.name: options[field.name] for field in fields(Recipe) if field.name in options})
-    manifest = train(annotations, out, recipe, encoder_folder, encoder_sha256, light)
+    try:
+        manifest = train(
+            annotations,
+            out,
+            recipe,
+            encoder_folder,
+            encoder_sha256,
+            light,
+            checkpoint_steps=checkpoint_steps,
+            tracker=tracker,
+        )
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        raise
+    if manifest is None:
+        return
     click.echo(f"{out}\t{manifest.version}")
     for name, value in manifest.metrics.items():
         click.echo(f"{name}\t{value:.4f}")

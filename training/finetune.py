@@ -1,12 +1,15 @@
 """Fine-tuning with the Hugging Face Trainer."""
 
+import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
+from safetensors.torch import load_file
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 from transformers import (
@@ -18,6 +21,7 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
+from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.utils import logging as transformers_logging
 
 from evaluation.metrics import average_precision
@@ -27,7 +31,9 @@ from model.labels import LABELS
 from model.records import Record
 from training.dataset import to_dataset
 from training.network import StanceNetwork, stance_loss
+from training.progress import Progress
 from training.recipe import Recipe
+from training.work import Checkpoints, last_checkpoint, leads, processes, step_of
 
 
 def has_bf16() -> bool:
@@ -40,6 +46,10 @@ def has_bf16() -> bool:
 
 class _StanceTrainer(Trainer):  # type: ignore[misc]
     cue_weight: float
+    order: "_Order"
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> "_Order":
+        return self.order
 
     def compute_loss(
         self, model: torch.nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any
@@ -50,15 +60,30 @@ class _StanceTrainer(Trainer):  # type: ignore[misc]
         return (loss, {"logits": logits}) if return_outputs else loss
 
 
-class _PlainProgress(TrainerCallback):  # type: ignore[misc]
-    """One line an epoch on stderr."""
+class _Order(LengthGroupedSampler):  # type: ignore[misc]
+    """Sentences of like length together, in an order that follows from seed and epoch alone.
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **_: Any) -> None:
-        print(
-            f"epoch {state.epoch:.0f} of {args.num_train_epochs:.0f}: "
-            f"dev loss {metrics['eval_loss']:.4f}, dev macro average precision {metrics['eval_macro_ap']:.4f}",
-            file=sys.stderr,
-        )
+    So a run that goes on inside an epoch meets the sentences that are left, whatever was drawn before.
+    """
+
+    def __init__(self, batch_size: int, seed: int, lengths: Sequence[int]) -> None:
+        super().__init__(batch_size, lengths=list(lengths))
+        self._seed = seed
+        self.epoch = 0
+
+    def __iter__(self) -> Iterator[int]:
+        self.generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self.epoch)
+        return iter(super().__iter__())
+
+
+class _EpochOrder(TrainerCallback):  # type: ignore[misc]
+    """Tells the sampler which epoch begins; samplers that Accelerate wraps are not told by the Trainer."""
+
+    def __init__(self, order: _Order) -> None:
+        self._order = order
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._order.epoch = state.global_step // (state.max_steps // args.num_train_epochs)
 
 
 def _collate(rows: list[dict[str, Any]]) -> dict[str, Tensor]:
@@ -100,6 +125,16 @@ def _measure(prediction: EvalPrediction) -> dict[str, float]:
     return {"macro_ap": float(average_precision(prediction.label_ids > 0.5, prediction.predictions).mean())}
 
 
+def _load_stopped(network: StanceNetwork, checkpoint: Path, patience: int) -> bool:
+    """Take the best weights where the run that wrote the checkpoint had lost patience; the Trainer would go on."""
+    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    stopping = state["stateful_callbacks"]["EarlyStoppingCallback"]
+    if stopping["attributes"]["early_stopping_patience_counter"] < patience:
+        return False
+    network.load_state_dict(load_file(Path(state["best_model_checkpoint"]) / "model.safetensors"))
+    return True
+
+
 def fine_tune(
     encoder: Encoder,
     tokenizer: Tokenizer,
@@ -107,13 +142,23 @@ def fine_tune(
     dev: Sequence[Record],
     recipe: Recipe,
     work: Path,
+    *,
+    checkpoint_steps: int,
+    tracker: Callable[[int], TrainerCallback] | None = None,
 ) -> StanceNetwork:
     """Fine-tune on `train`; the weights of the epoch with the best dev macro average precision are returned.
+
+    Where `work` holds a checkpoint the run goes on from it, and ends with the same weights as one that was never
+    stopped. Under torchrun every process calls this, and each gets the weights.
 
     Args:
         tokenizer: without padding and truncation.
         work: folder for checkpoints.
+        checkpoint_steps: optimiser steps from one checkpoint to the next; each epoch ends with one anyway.
+        tracker: makes a callback for training curves, given the step at which the run starts.
     """
+    # Without it cuBLAS is not deterministic; it is read when CUDA starts.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(recipe.threads)
     torch.use_deterministic_algorithms(True)
     # Before the network is made: its output layer starts from random weights.
@@ -123,31 +168,41 @@ def fine_tune(
     if not interactive:
         transformers_logging.disable_progress_bar()
     network = StanceNetwork(encoder, recipe.dropout)
+    checkpoint = last_checkpoint(work)
+    if checkpoint is not None and leads():
+        print(f"going on from step {step_of(checkpoint)}", file=sys.stderr)
+    if checkpoint is not None and _load_stopped(network, checkpoint, recipe.patience):
+        return network.eval()
 
     prepared = {name: _prepare(records, tokenizer, recipe) for name, records in (("train", train), ("dev", dev))}
+    order = _Order(recipe.batch_size // processes(), recipe.seed, prepared["train"]["length"])
     trainer = _StanceTrainer(
         model=network,
         args=TrainingArguments(
             output_dir=str(work),
             num_train_epochs=recipe.epochs,
-            per_device_train_batch_size=recipe.batch_size,
+            per_device_train_batch_size=recipe.batch_size // processes(),
             per_device_eval_batch_size=64,
             learning_rate=recipe.learning_rate,
             weight_decay=recipe.weight_decay,
             warmup_steps=recipe.warmup,
-            train_sampling_strategy="group_by_length",
             eval_strategy="epoch",
             save_strategy="epoch",
-            save_total_limit=1,
+            # The best one, and the last one to go on from.
+            save_total_limit=2,
             load_best_model_at_end=True,
             metric_for_best_model="macro_ap",
             greater_is_better=True,
-            logging_strategy="no",
+            restore_callback_states_from_checkpoint=True,
+            logging_strategy="no" if tracker is None else "steps",
+            logging_steps=10,
             report_to="none",
             seed=recipe.seed,
             data_seed=recipe.seed,
             bf16=bool(recipe.bf16),
             use_cpu=not torch.cuda.is_available(),
+            # An encoder may have parts, such as a pooler, that the network does not use.
+            ddp_find_unused_parameters=True,
             remove_unused_columns=False,
             label_names=["labels"],
             disable_tqdm=not interactive,
@@ -156,9 +211,21 @@ def fine_tune(
         eval_dataset=prepared["dev"],
         data_collator=_collate,
         compute_metrics=_measure,
-        callbacks=[EarlyStoppingCallback(recipe.patience), _PlainProgress()],
+        callbacks=[
+            EarlyStoppingCallback(recipe.patience),
+            _EpochOrder(order),
+            Checkpoints(checkpoint_steps),
+            Progress(between=not interactive),
+        ],
     )
     trainer.cue_weight = recipe.cue_weight
+    trainer.order = order
     trainer.remove_callback(PrinterCallback)
-    trainer.train()
+    if tracker is not None and leads():
+        trainer.add_callback(tracker(0 if checkpoint is None else step_of(checkpoint)))
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    if torch.distributed.is_initialized():
+        # The first process deletes the checkpoints that the others may still be reading.
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
     return network.to("cpu").eval()

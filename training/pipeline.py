@@ -1,8 +1,8 @@
 """The training run: annotations in, artefact folder out."""
 
+import functools
 import shutil
 import sys
-import tempfile
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from model.classifier import load_tokenizer
 from model.encoder import find_encoder
 from model.engine import LightEngine
 from model.errors import InputError
+from model.files import sha256_file
 from model.labels import LABELS
 from model.provenance import code_entry
 from training.calibrate import choose_thresholds, fit_calibration
@@ -34,8 +35,13 @@ from training.dataset import load_annotations
 from training.export import export_light
 from training.finetune import fine_tune, has_bf16
 from training.recipe import Recipe
+from training.tracking import Tracker, check_tracker, tracking_callback
+from training.work import leads, processes, work_folder
 
 LIBRARIES = ("torch", "transformers", "datasets", "openvino", "nncf", "scikit-learn", "tokenizers", "numpy")
+
+
+CHECKPOINT_STEPS = 200
 
 
 def train(
@@ -45,33 +51,65 @@ def train(
     encoder_folder: Path | None = None,
     encoder_sha256: str | None = None,
     light: bool = False,
-) -> Manifest:
+    *,
+    checkpoint_steps: int = CHECKPOINT_STEPS,
+    tracker: Tracker | None = None,
+) -> Manifest | None:
     """Fine-tune, calibrate and export; the artefact appears at `out` only when it is complete.
+
+    A run that was stopped goes on from its last checkpoint when it is started again with the same arguments, data,
+    encoder and code. Under torchrun the processes share each batch, and the first one writes; the others get None.
 
     Args:
         annotations: folder with `train.jsonl`, `dev.jsonl`, `test.jsonl`; test is checked but not used.
         out: folder to make; must not exist.
         encoder_folder: see `model.encoder.find_encoder`; likewise `encoder_sha256`.
         light: leave out the torch weights.
+        checkpoint_steps: optimiser steps from one checkpoint to the next.
+        tracker: where training curves go.
 
     Raises:
-        InputError, RecordError, ArtefactError: see the steps.
+        InputError, RecordError, ArtefactError, MissingExtraError: see the steps.
     """
     if out.exists():
         raise InputError(f"{out}: exists already; name a folder that does not")
+    if recipe.batch_size % processes():
+        raise InputError(
+            f"a batch of {recipe.batch_size} sentences cannot be parted evenly among {processes()} processes"
+        )
+    check_tracker(tracker)
     if recipe.bf16 is None:
         recipe = replace(recipe, bf16=has_bf16())
     data = load_annotations(annotations)
     encoder = find_encoder(encoder_folder, encoder_sha256)
     tokenizer = load_tokenizer(encoder.folder / "tokenizer.json")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
+    code = code_entry(LIBRARIES)
+    trained_with = {**asdict(recipe), "processes": processes()}
+    decides = {
+        "training": trained_with,
+        "data": data.sha256,
+        "encoder": [encoder.sha256, sha256_file(encoder.folder / "tokenizer.json")],
+        "code": code.model_dump(),
+    }
+    train_records, dev_records = data.records["train"], data.records["dev"]
+    with work_folder(out, decides) as work:
+        if leads():
+            print(f"training on {len(train_records)} records, {len(dev_records)} for dev", file=sys.stderr)
+        network = fine_tune(
+            encoder,
+            tokenizer,
+            train_records,
+            dev_records,
+            recipe,
+            work,
+            checkpoint_steps=checkpoint_steps,
+            tracker=functools.partial(tracking_callback, tracker, out) if tracker else None,
+        )
+        if not leads():
+            return None
         folder = work / "artefact"
+        shutil.rmtree(folder, ignore_errors=True)  # half made by a run that was stopped
         folder.mkdir()
-        train_records, dev_records = data.records["train"], data.records["dev"]
-        print(f"training on {len(train_records)} records, {len(dev_records)} for dev", file=sys.stderr)
-        network = fine_tune(encoder, tokenizer, train_records, dev_records, recipe, work / "checkpoints")
         print("exporting the light engine", file=sys.stderr)
         export_light(network, _ids(tokenizer, [r.text for r in train_records], recipe.max_tokens), folder / LIGHT_GRAPH)
         if not light:
@@ -98,17 +136,15 @@ def train(
             calibration=calibration,
             encoder=EncoderEntry(name=encoder.name, sha256=encoder.sha256),
             data=DataEntry(sha256=data.sha256, records=data.counts()),
-            code=code_entry(LIBRARIES),
+            code=code,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            training=asdict(recipe),
+            training=trained_with,
             metrics=metrics,
             files=describe_files(folder),
         )
         write_manifest(folder, manifest)
         folder.rename(out)
         return manifest
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _ids(tokenizer: Tokenizer, texts: list[str], limit: int) -> list[list[int]]:
