@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from model.errors import InputError, RecordError
 from model.labels import Label
-from model.records import Text, json_lines
+from model.records import Text, first_fault, json_lines
 
 SUITES = Path(__file__).parent / "suites"
 """The suites that the project brings."""
@@ -116,6 +116,7 @@ Case = MustPass | Invariance | Direction | Actors
 _LINE: TypeAdapter[MustPass | Invariance | Direction | _Template] = TypeAdapter(
     Annotated[MustPass | Invariance | Direction | _Template, Field(discriminator="kind")]
 )
+_KINDS = ("must-pass", "invariance", "direction", "actors")
 _Forms = Annotated[list[Name], Field(min_length=2, max_length=2)]
 _GROUPS = TypeAdapter(dict[Name, Annotated[list[Name | _Forms], Field(min_length=2)]])
 
@@ -130,25 +131,13 @@ def _fill(template: _Template, group: Sequence[str | Sequence[str]]) -> Actors:
     return Actors(template.id, template.suite, template.group, tuple(one for one, _ in pairs), texts)
 
 
-def _reason(error: ValidationError) -> tuple[str, str]:
-    first = error.errors(include_url=False)[0]
-    kinds = ("must-pass", "invariance", "direction", "actors")
-    field = ".".join(str(part) for part in first["loc"] if part not in kinds)
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"].startswith("union_tag"):
-        return "kind", message
-    if not field and ": " in message:
-        field, message = message.split(": ", 1)
-    return field or "case", message
-
-
 def _load_groups(path: Path) -> Mapping[str, Sequence[str | Sequence[str]]]:
     if not path.is_file():
         return {}
     try:
         return _GROUPS.validate_json(path.read_bytes())
     except ValidationError as error:
-        raise InputError(f"{path}: {': '.join(_reason(error))}") from None
+        raise InputError(f"{path}: {': '.join(first_fault(error, 'groups'))}") from None
 
 
 def load_cases(folder: Path = SUITES) -> list[Case]:
@@ -166,7 +155,7 @@ def load_cases(folder: Path = SUITES) -> list[Case]:
             try:
                 case = _LINE.validate_json(line)
             except ValidationError as error:
-                raise RecordError(path, number, *_reason(error)) from None
+                raise RecordError(path, number, *first_fault(error, "kind", _KINDS)) from None
             first = seen.setdefault(case.id, f"{path}:{number}")
             if first != f"{path}:{number}":
                 raise RecordError(path, number, "id", f"{case.id!r} stands in {first} already")

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.bootstrap import group_weights
-from evaluation.examples import Sample, load_sample
+from evaluation.examples import Sample
 from evaluation.figures import figures
 from evaluation.metrics import Bools
 from evaluation.schema import Ceiling
 from evaluation.scorer import Predicted
 from model.labels import Label
 from model.readings import load_readings
+from model.records import json_objects
 
 READINGS = "readings.jsonl"
 SPLITS = ("train", "dev", "test")
@@ -30,7 +31,7 @@ def read_twice(annotations: Path) -> Pairs:
     """
     if not (annotations / READINGS).is_file():
         return {}
-    ids = {each.id for split in SPLITS for each in load_sample(annotations / f"{split}.jsonl").examples}
+    ids = {row["id"] for split in SPLITS for _, row in json_objects(annotations / f"{split}.jsonl") if "id" in row}
     found = {key: read.independent for key, read in load_readings(annotations / READINGS, ids).items()}
     return {
         key: (frozenset(both[0].labels), frozenset(both[1].labels)) for key, both in found.items() if len(both) == 2

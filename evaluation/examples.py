@@ -14,7 +14,7 @@ from evaluation.scheme import Facet, Scheme
 from model.errors import InputError, RecordError
 from model.files import sha256_file
 from model.labels import LABELS, Label
-from model.records import json_lines, parse_record
+from model.records import json_objects, parse_record
 
 FACETS: tuple[Facet, ...] = get_args(Facet)
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -82,17 +82,6 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in json_lines(path):
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise RecordError(path, number, "line", f"not JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise RecordError(path, number, "line", f"expected a JSON object, found {type(row).__name__}")
-        yield number, row
-
-
 def _plain(value: Any) -> str:
     """A scalar as the text that a mapping file names it by: true, 1, threat."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -137,7 +126,7 @@ def load_sample(path: Path, scheme: Scheme | None = None) -> Sample:
     """
     scheme = scheme or Scheme()
     examples = []
-    for number, row in _csv_rows(path) if path.suffix in _DELIMITERS else _json_rows(path):
+    for number, row in _csv_rows(path) if path.suffix in _DELIMITERS else json_objects(path):
         key = _plain(row.get(scheme.field("id")) or f"{path.name}:{number}")
         if "stances" in row:
             examples.append(_from_record(row, key, path, number))

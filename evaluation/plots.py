@@ -55,7 +55,8 @@ def _rows(axes: Axes, names: Sequence[str], found: Sequence[Estimate], colours: 
     """Values with their intervals, one a row, the first on top."""
     for row, (each, colour) in enumerate(zip(found, colours, strict=True)):
         axes.plot([each.low, each.high], [row, row], color=colour, linewidth=2, solid_capstyle="round", alpha=0.55)
-        axes.plot(each.value, row, "o", color=colour, markersize=5.5)
+        # A share of 0 or 1 lies on the edge: the point is drawn whole.
+        axes.plot(each.value, row, "o", color=colour, markersize=5.5, clip_on=False)
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")

@@ -16,6 +16,7 @@ from evaluation.cases import Case
 from evaluation.ceiling import Pairs, ceiling
 from evaluation.examples import Sample, load_sample
 from evaluation.figures import figures
+from evaluation.learned import Learned
 from evaluation.metrics import Bools, Floats
 from evaluation.reliability import reliability
 from evaluation.schema import ALL, MODEL, Evaluation, Judged, ModelEntry, Part, Report, SampleEntry
@@ -72,11 +73,12 @@ class Systems:
 
     @classmethod
     def prepare(cls, annotations: Path | None, learned: Mapping[str, Callable[[Sample, Sample], Scorer]]) -> Self:
-        """The rules, and the `learned` baselines fitted on the train and dev splits; None leaves these out."""
+        """The rules, and the `learned` baselines on the train and dev splits of a dataset; None leaves these out."""
         if annotations is None:
             return cls(RULES, None)
         train, dev = (load_sample(annotations / f"{split}.jsonl") for split in ("train", "dev"))
-        return cls({**RULES, **{name: make(train, dev) for name, make in learned.items()}}, train.sha256)
+        fitted = {name: Learned(name, make, train, dev) for name, make in learned.items()}
+        return cls({**RULES, **fitted}, train.sha256)
 
 
 def _parts(sample: Sample, predicted: Mapping[str, Predicted], weights: Floats) -> dict[str, Part]:

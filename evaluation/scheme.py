@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from model.errors import InputError
 from model.labels import LABELS, Label
+from model.records import first_fault
 
 Facet = Literal["stratum", "genre", "decade", "region", "difficult", "origin"]
 """What a file may say of a sentence besides its labels; each is a dimension of slices."""
@@ -80,6 +81,4 @@ def load_scheme(path: Path) -> Scheme:
     try:
         return Scheme.model_validate(content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "mapping"
-        raise InputError(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}") from None
+        raise InputError(f"{path}: {': '.join(first_fault(error, 'mapping'))}") from None

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from model.errors import InputError, RecordError
 from model.labels import Label
-from model.records import json_lines
+from model.records import first_fault, json_lines
 
 _Name = Annotated[str, StringConstraints(min_length=1)]
 
@@ -37,9 +37,7 @@ def _parse(line: str, path: Path, number: int) -> Reading:
     try:
         reading = Reading.model_validate_json(line)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "line"
-        raise RecordError(path, number, where, f"{first['msg']} (found {str(first['input'])[:60]!r})") from None
+        raise RecordError(path, number, *first_fault(error, "reading")) from None
     if len(set(reading.labels)) != len(reading.labels):
         raise RecordError(path, number, "labels", f"each label at most once, found {', '.join(reading.labels)}")
     return reading

@@ -1,9 +1,9 @@
 """The record: one annotated sentence, as the labelling guide (`data/annotations/GUIDE.md`) defines it."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -115,17 +115,24 @@ class Record(_Strict):
         )
 
 
-def _reason(error: ValidationError) -> tuple[str, str]:
-    """Field and reason of the first thing that pydantic found wrong."""
+def first_fault(error: ValidationError, whole: str = "record", tags: Container[str] = ()) -> tuple[str, str]:
+    """Field and reason of the first thing that pydantic found wrong.
+
+    Args:
+        whole: the name for what lies in no one field.
+        tags: names of a tagged union's members, which pydantic puts before the field.
+    """
     first = error.errors(include_url=False)[0]
-    field = "line" if first["type"] == "json_invalid" else ".".join(str(part) for part in first["loc"])
+    field = ".".join(str(part) for part in first["loc"] if part not in tags)
     message = first["msg"].removeprefix("Value error, ")
-    if not field and ": " in message:
+    if first["type"] == "json_invalid":
+        field = "line"
+    elif first["type"] == "value_error" and not field and ": " in message:
         field, message = message.split(": ", 1)
     given = first.get("input")
     if first["type"] not in ("value_error", "missing") and not isinstance(given, dict):
         message += f" (found {str(given)[:60]!r})"
-    return field or "record", message
+    return field or whole, message
 
 
 def parse_record(line: str, file: Path | str = "<record>", number: int = 1) -> Record:
@@ -137,7 +144,7 @@ def parse_record(line: str, file: Path | str = "<record>", number: int = 1) -> R
     try:
         return Record.model_validate_json(line)
     except ValidationError as error:
-        raise RecordError(file, number, *_reason(error)) from None
+        raise RecordError(file, number, *first_fault(error)) from None
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -158,6 +165,23 @@ def json_lines(path: Path) -> Iterator[tuple[int, str]]:
                     yield number, line
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def json_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line numbers from 1 and the JSON object of each line of a UTF-8 file, blank lines left out.
+
+    Raises:
+        InputError: the file does not exist or cannot be read.
+        RecordError: a line is not UTF-8, not JSON, or JSON of another kind.
+    """
+    for number, line in json_lines(path):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise RecordError(path, number, "line", f"not JSON: {error}") from None
+        if not isinstance(row, dict):
+            raise RecordError(path, number, "line", f"expected a JSON object, found {type(row).__name__}")
+        yield number, row
 
 
 def read_records(path: Path) -> list[Record]:

@@ -318,7 +318,7 @@ def test_a_second_cue_is_left_out_aloud_and_a_found_stance_ends_a_near_miss(tmp_
         ("label-studio", "{}", "expected a JSON array of tasks, found dict"),
         ("label-studio", "[", "not JSON"),
         ("label-studio", "[1]", "f:1: task: expected an object, found int"),
-        ("prodigy", "[]", "f:1: line: expected an object, found list"),
+        ("prodigy", "[]", "f:1: line: expected a JSON object, found list"),
         ("doccano", "{", "f:1: line: not JSON"),
         ("csv", "text,label\n", "f:1: header: no column 'labels'"),
         ("csv", "text,labels,mood\n", "unknown column 'mood'"),

@@ -12,15 +12,17 @@ from conftest import SENTENCES, communique
 from predictors import Biased, Good, Inverted, Shuffled, Unsure, sample, subject
 from test_evaluation_behaviour import write_suites
 
+from evaluation.baselines import TfidfLogistic
 from evaluation.bootstrap import group_weights
 from evaluation.cases import load_cases
 from evaluation.ceiling import read_twice
 from evaluation.examples import Example, Sample, load_sample
 from evaluation.gates import Limits, failed_gates, gates
+from evaluation.learned import Learned
 from evaluation.page import write_report
 from evaluation.report import RULES, Systems, make_report
 from evaluation.schema import Report
-from evaluation.scorer import predict_sample
+from evaluation.scorer import Predicted, predict_sample
 from evaluation.slices import slice_figures, worst_slices
 from model.errors import InputError
 from model.labels import LABELS
@@ -221,6 +223,31 @@ def test_the_command_writes_the_whole_evidence(tiny_model: Path, dataset: Path, 
     rows = np.array([list(each.probabilities.values()) for each in report.predictions])
     assert rows.shape == (report.sample.sentences, 4)
     assert ((rows >= 0) & (rows <= 1)).all()
+
+
+def test_learned_baselines_are_fitted_once_and_never_answer_for_others(dataset: Path, cache: Path) -> None:
+    train, dev = (load_sample(dataset / f"{split}.jsonl") for split in ("train", "dev"))
+    fitted: list[str] = []
+
+    def asked(name: str, train: Sample, texts: list[str]) -> Predicted:
+        def make(train: Sample, dev: Sample) -> TfidfLogistic:
+            fitted.append(name)
+            return TfidfLogistic(train, dev)
+
+        return Learned(name, make, train, dev).predict(texts)
+
+    first, again = asked("a", train, dev.texts), asked("a", train, dev.texts)
+    assert fitted == ["a"]
+    np.testing.assert_array_equal(first.scores, again.scores)
+    np.testing.assert_array_equal(first.holds, again.holds)
+    asked("b", train, dev.texts)
+    asked("a", replace(train, sha256="1" * 64), dev.texts)
+    asked("a", train, dev.texts[1:])
+    assert fitted == ["a", "b", "a", "a"]
+    for path in (cache / "communique" / "baselines").iterdir():
+        path.write_text("{")
+    np.testing.assert_array_equal(asked("a", train, dev.texts).scores, first.scores)
+    assert fitted == ["a", "b", "a", "a", "a"]
 
 
 def test_a_wrong_suite_stops_the_command_before_it_writes(tiny_model: Path, dataset: Path, tmp_path: Path) -> None:

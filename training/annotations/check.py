@@ -1,6 +1,5 @@
 """Everything that must hold of the dataset, and every place where it does not."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from model.errors import InputError, RecordError
-from model.records import json_lines
+from model.records import json_objects
 from training.annotations.language import other_language
 from training.annotations.near import Sentence, near_duplicates
 from training.dataset import Placed, group_of, scan_annotations
@@ -22,14 +21,10 @@ def read_benchmark(path: Path) -> list[Sentence]:
         InputError, RecordError: the file cannot be read, or a line has no text.
     """
     sentences = []
-    for number, line in json_lines(path):
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise RecordError(path, number, "line", f"not JSON: {error}") from None
-        text = row.get("text") if isinstance(row, dict) else None
+    for number, row in json_objects(path):
+        text = row.get("text")
         if not isinstance(text, str) or not text.strip():
-            raise RecordError(path, number, "text", "expected an object with a sentence as `text`")
+            raise RecordError(path, number, "text", f"expected a sentence, found {text!r:.60}")
         sentences.append(Sentence(text, str(path), f"{path}:{number}"))
     if not sentences:
         raise InputError(f"{path}: no sentences")

@@ -1,6 +1,5 @@
 """Records from and to the files of annotation tools."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import IO, Any
 
 from model.errors import RecordError
 from model.files import write_aside
-from model.records import Record, json_lines
+from model.records import Record, json_objects
 from training.annotations import doccano, label_studio, prodigy, sheet
 from training.annotations.judgement import Faulty, Judgement, Skipped, record_of
 
@@ -31,21 +30,10 @@ class Imported:
     problems: list[RecordError] = field(default_factory=list)
 
 
-def _read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in json_lines(path):
-        try:
-            task = json.loads(line)
-        except ValueError as error:
-            raise RecordError(path, number, "line", f"not JSON: {error}") from None
-        if not isinstance(task, dict):
-            raise RecordError(path, number, "line", f"expected an object, found {type(task).__name__}")
-        yield number, task
-
-
 FORMATS = {
     "label-studio": Format(label_studio.read, label_studio.judge, label_studio.write),
-    "prodigy": Format(_read_lines, prodigy.judge, prodigy.write),
-    "doccano": Format(_read_lines, doccano.judge, doccano.write),
+    "prodigy": Format(json_objects, prodigy.judge, prodigy.write),
+    "doccano": Format(json_objects, doccano.judge, doccano.write),
     "csv": Format(sheet.read, sheet.judge, sheet.write),
 }
 

@@ -17,7 +17,7 @@ from evaluation.embeddings import FrozenEncoder
 from evaluation.metrics import Bools, Floats
 from model.errors import InputError, RecordError
 from model.labels import LABELS, Label
-from model.records import Record, json_lines
+from model.records import Record, json_objects
 from training.annotations.folds import bag_of_words, folds_of, out_of_fold, truth_of
 
 
@@ -60,12 +60,8 @@ def read_scores(path: Path, records: Sequence[Record]) -> Floats:
     """
     rows = {record.id: index for index, record in enumerate(records)}
     scores = np.full((len(records), len(LABELS)), np.nan)
-    for number, line in json_lines(path):
-        try:
-            given = json.loads(line)
-        except ValueError as error:
-            raise RecordError(path, number, "line", f"not JSON: {error}") from None
-        key = given.get("id") if isinstance(given, dict) else None
+    for number, given in json_objects(path):
+        key = given.get("id")
         if not isinstance(key, str) or key not in rows:
             raise RecordError(path, number, "id", f"no record has it (found {key!r})")
         if not np.isnan(scores[rows[key]]).all():
