@@ -185,6 +185,7 @@ def fine_tune(
             per_device_eval_batch_size=64,
             learning_rate=recipe.learning_rate,
             weight_decay=recipe.weight_decay,
+            optim="adamw_torch_fused",
             warmup_steps=recipe.warmup,
             eval_strategy="epoch",
             save_strategy="epoch",
