@@ -107,12 +107,12 @@ def average_precision(truth: Bools, scores: Floats, weights: Floats | None = Non
     return np.stack(out, axis=-1)
 
 
-def best_f1_threshold(truth: Bools, scores: Floats, weights: Floats | None = None) -> float:
-    """The cut at which F1 is best for one label, from truth, scores and weights of shape (sentences,).
+def best_f1_threshold(truth: Bools, scores: Floats) -> float:
+    """The cut at which F1 is best for one label, from truth and scores of shape (sentences,).
 
     It lies midway between neighbouring scores, not on a sentence's own, so that rounding does not decide.
     """
-    precision, recall, cuts = precision_recall_curve(truth, scores, sample_weight=weights)
+    precision, recall, cuts = precision_recall_curve(truth, scores)
     best = int(np.argmax(ratio(2 * precision * recall, precision + recall)[:-1]))
     below = cuts[best - 1] if best > 0 else 0.0
     return float((cuts[best] + below) / 2)

@@ -1,47 +1,31 @@
-"""Calibration and thresholds weigh dev as running text would."""
+"""Calibration and thresholds are fitted to text as it runs."""
 
 import numpy as np
 import pytest
 
-from model.calibration import probabilities
+from model.labels import LABELS
 from model.records import Record, Stance
-from training.calibrate import PASSAGE, choose_thresholds, fit_calibration, running_text_weights
+from training.calibrate import ENOUGH, PASSAGE, running_text
 
 
-def records(*groups: tuple[str | None, str]) -> list[Record]:
-    """One record a letter, in its group: `x` with a stance, `-` without."""
+def record(number: int, group: str | None, *labels: str) -> Record:
+    return Record(id=f"r{number}", text="…", group=group, stances=[Stance(label=label) for label in labels])
+
+
+def passages(positives: int) -> list[Record]:
+    """Passages with so many records of every label, each followed by records without one."""
     return [
-        Record(
-            id=f"{group}{at}{number}", text="…", group=group, stances=[Stance(label="hedge")] if letter == "x" else []
-        )
-        for number, (group, letters) in enumerate(groups)
-        for at, letter in enumerate(letters)
+        record(at, f"passage {at // PASSAGE}", *(LABELS if at % PASSAGE == 0 else ()))
+        for at in range(positives * PASSAGE)
     ]
 
 
-def test_stance_free_records_get_the_share_that_they_have_in_passages() -> None:
-    dev = records((None, "xxxxxx"), ("pair", "x-"), ("passage", "x" + "-" * (PASSAGE - 1)))
-    weights = running_text_weights(dev)
-    free = np.array([not record.stances for record in dev])
-    assert set(weights[~free]) == {1.0}
-    assert weights[free].sum() / weights.sum() == pytest.approx((PASSAGE - 1) / PASSAGE)
+def test_passages_are_fitted_to_and_single_sentences_and_contrasts_are_not() -> None:
+    singles = [record(10_000, None, "threat"), record(10_001, "pair", "denial"), record(10_002, "pair")]
+    inside = running_text(passages(ENOUGH) + singles)
+    np.testing.assert_array_equal(inside, [True] * ENOUGH * PASSAGE + [False] * 3)
 
 
-@pytest.mark.parametrize("groups", [[(None, "xx--")], [("p", "-" * PASSAGE), (None, "x")], [("p", "x" * PASSAGE)]])
-def test_without_a_passage_that_can_tell_every_record_counts_alike(groups: list[tuple[str | None, str]]) -> None:
-    assert set(running_text_weights(records(*groups))) == {1.0}
-
-
-def test_probabilities_fall_and_thresholds_do_not_when_stance_free_sentences_weigh_more() -> None:
-    rng = np.random.default_rng(3)
-    truth = rng.random((400, 4)) < 0.4
-    logits = rng.normal(np.where(truth, 1.0, -1.0), 1.5)
-    weights = np.where(truth.any(axis=1), 1.0, 9.0)
-    plain, weighted = (fit_calibration(logits, truth, w) for w in (None, weights))
-    before, after = probabilities(logits, plain), probabilities(logits, weighted)
-    assert (after.mean(axis=0) < before.mean(axis=0) - 0.05).all()
-    # A calibrated probability means what it says on the weighted sample.
-    np.testing.assert_allclose(weights @ after / weights.sum(), weights @ truth / weights.sum(), atol=2e-3)
-    alike, rarer = (choose_thresholds(before, truth, w) for w in (None, weights))
-    assert all(rarer[label] >= alike[label] for label in alike)
-    assert rarer != alike
+@pytest.mark.parametrize("dev", [passages(ENOUGH - 1), [record(1, None, "threat"), record(2, None)]])
+def test_without_enough_passages_every_record_is_fitted_to(dev: list[Record]) -> None:
+    assert running_text([*dev, record(10_000, None, "hedge")]).all()

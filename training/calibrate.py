@@ -1,10 +1,9 @@
-"""Per-label calibration and thresholds, fitted on dev as running text would weigh it.
+"""Per-label calibration and thresholds, fitted on the passages of dev.
 
-More than half of the annotated sentences carry a stance, since stances are what has to be learnt; running text has
-fewer, so probabilities fitted to the plain dev split promise too much there and thresholds lie too low. The dataset
-holds whole passages as well, every sentence labelled. Stance-free sentences of dev therefore count for as much as
-makes their share that of the passages (prior correction by weighting: M. Saerens et al., "Adjusting the outputs of a
-classifier to new a priori probabilities", 2002).
+More than half of the annotated sentences carry a stance, many of them on purpose in a form that is hard to see, since
+that is what has to be learnt. Running text has fewer stances and plainer ones: probabilities and thresholds fitted to
+all of dev promise too much there. The dataset holds whole passages as well, every sentence labelled as the text runs;
+they are the sample of what the model will be asked about.
 """
 
 from collections import Counter
@@ -24,23 +23,21 @@ from training.dataset import group_of
 PASSAGE = 8
 """Records of one group from which it is a passage, and not a set of contrasts."""
 
+ENOUGH = 20
+"""Passage records with each label from which the passages alone can be fitted to."""
 
-def running_text_weights(records: Sequence[Record]) -> Floats:
-    """How much each record counts, float array (records,): 1 where it has a stance; all 1 without a passage."""
+
+def running_text(records: Sequence[Record]) -> npt.NDArray[np.bool_]:
+    """Which records belong to passages, bool array (records,); all of them where the passages are too few to fit to."""
     groups = [group_of(record) for record in records]
     sizes = Counter(groups)
-    in_passages = np.array([sizes[group] >= PASSAGE for group in groups])
-    free = np.array([not record.stances for record in records])
-    if not in_passages.any() or not free.any() or free.all() or free[in_passages].all():
-        return np.ones(len(records))
-    share = free[in_passages].mean()
-    return np.where(free, share / (1 - share) * (~free).sum() / free.sum(), 1.0)
+    inside = np.array([sizes[group] >= PASSAGE for group in groups])
+    found = Counter(label for record, kept in zip(records, inside, strict=True) if kept for label in record.labels)
+    return inside if min(found[label] for label in LABELS) >= ENOUGH else np.ones_like(inside)
 
 
-def fit_calibration(
-    logits: npt.NDArray[np.floating], truth: npt.NDArray[np.bool_], weights: Floats | None = None
-) -> dict[Label, Platt]:
-    """Platt scaling per label from dev logits and truth, both (sentences, 4), and weights, (sentences,).
+def fit_calibration(logits: npt.NDArray[np.floating], truth: npt.NDArray[np.bool_]) -> dict[Label, Platt]:
+    """Platt scaling per label from dev logits and truth, both (sentences, 4).
 
     The logits must come from the engine that will answer, so that its roundings are calibrated too.
 
@@ -52,15 +49,11 @@ def fit_calibration(
         if truth[:, column].all() or not truth[:, column].any():
             raise InputError(f"dev split: {label}: needs sentences with and without it to be calibrated")
         # C: next to no regularisation; two parameters on hundreds of points need none.
-        regression = LogisticRegression(C=1e4).fit(logits[:, [column]], truth[:, column], sample_weight=weights)
+        regression = LogisticRegression(C=1e4).fit(logits[:, [column]], truth[:, column])
         fitted[label] = Platt(slope=float(regression.coef_[0, 0]), intercept=float(regression.intercept_[0]))
     return fitted
 
 
-def choose_thresholds(
-    scores: Floats, truth: npt.NDArray[np.bool_], weights: Floats | None = None
-) -> dict[Label, float]:
-    """The calibrated probability per label at which F1 on dev is best; arrays (sentences, 4), weights (sentences,)."""
-    return {
-        label: best_f1_threshold(truth[:, column], scores[:, column], weights) for column, label in enumerate(LABELS)
-    }
+def choose_thresholds(scores: Floats, truth: npt.NDArray[np.bool_]) -> dict[Label, float]:
+    """The calibrated probability per label at which F1 on dev is best; arrays (sentences, 4)."""
+    return {label: best_f1_threshold(truth[:, column], scores[:, column]) for column, label in enumerate(LABELS)}

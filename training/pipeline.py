@@ -30,7 +30,7 @@ from model.errors import InputError
 from model.files import sha256_file
 from model.labels import LABELS
 from model.provenance import code_entry
-from training.calibrate import choose_thresholds, fit_calibration, running_text_weights
+from training.calibrate import choose_thresholds, fit_calibration, running_text
 from training.dataset import load_annotations
 from training.export import export_light
 from training.finetune import fine_tune, has_bf16
@@ -122,10 +122,10 @@ def train(
             _ids(tokenizer, [record.text for record in dev_records], recipe.max_tokens)
         )
         truth = np.array([[label in record.labels for label in LABELS] for record in dev_records])
-        weights = running_text_weights(dev_records)
-        calibration = fit_calibration(logits, truth, weights)
+        fitted = running_text(dev_records)
+        calibration = fit_calibration(logits[fitted], truth[fitted])
         scores = probabilities(logits, calibration)
-        thresholds = choose_thresholds(scores, truth, weights)
+        thresholds = choose_thresholds(scores[fitted], truth[fitted])
         f1 = f1_scores(truth, decide(scores, thresholds))
         precision = average_precision(truth, scores)
         metrics = {f"dev_f1_{label}": round(float(f1[i]), 4) for i, label in enumerate(LABELS)}
