@@ -10,8 +10,9 @@ from evaluation.bootstrap import DRAWS, group_weights
 from evaluation.examples import Sample
 from evaluation.figures import estimates
 from evaluation.metrics import Bools
-from evaluation.schema import Estimate, Frozen
+from evaluation.schema import Estimate, Frozen, Report
 from evaluation.scorer import Scorer, predict_sample
+from model.errors import InputError
 from model.labels import Label
 
 Verdict = Literal["better", "worse", "no difference shown"]
@@ -115,6 +116,26 @@ def compare(sample: Sample, before: Scorer, after: Scorer, names: tuple[str, str
         verdict=_verdict(overall),
         changes=_changes(sample, old, new),
     )
+
+
+def compare_suites(before: Report, after: Report) -> dict[str, Estimate]:
+    """Difference of the share of cases passed, after minus before, by suite: a paired bootstrap over the cases.
+
+    Raises:
+        InputError: the reports are not of the same suites.
+    """
+    sizes = [{name: suite.cases for name, suite in report.suites.items()} for report in (before, after)]
+    if sizes[0] != sizes[1]:
+        raise InputError(f"reports of other behaviour cases cannot be compared: {sizes[0]}, {sizes[1]}")
+    found = {}
+    for name, cases in sizes[0].items():
+        old, new = ({failure.id for failure in report.suites[name].failures} for report in (before, after))
+        change = np.zeros(cases)
+        broken, mended = len(new - old), len(old - new)
+        change[:broken], change[broken : broken + mended] = -1, 1
+        weights = group_weights([str(case) for case in range(cases)])
+        found[name] = estimates(change.mean(), weights @ change / cases)[0]
+    return found
 
 
 def _changes(sample: Sample, old: Bools, new: Bools) -> list[Change]:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from evaluation.schema import ALL, MODEL, Frozen, Report
-from model.errors import InputError
+from evaluation.comparison import Comparison, compare_suites
+from evaluation.schema import ALL, MODEL, Estimate, Frozen, Report
 
 
 class Limits(Frozen):
@@ -16,7 +16,6 @@ class Limits(Frozen):
         false_alarms: most false alarms per 1,000 sentences without a stance.
         flip_rate: most flips per filling, in each group of actors.
         suite: least share of cases passed, in each behaviour suite.
-        loss: how far a share may fall behind the reference report's.
     """
 
     macro_f1: float = 0.75
@@ -25,7 +24,6 @@ class Limits(Frozen):
     false_alarms: float = 120.0
     flip_rate: float = 0.06
     suite: float = 0.5
-    loss: float = 0.02
 
 
 class Gate(Frozen):
@@ -72,29 +70,38 @@ def _absolute(report: Report, limits: Limits) -> Iterator[Gate]:
         yield _ceiling(f"actor flips {group}", limits.flip_rate, actors.flip_rate.value)
 
 
-def gates(report: Report, reference: Report | None = None, limits: Limits | None = None) -> list[Gate]:
-    """Every gate that a report is put to, and with a reference also how it stands against that.
+def gates(report: Report, limits: Limits | None = None) -> list[Gate]:
+    """Every gate that a report is put to by itself."""
+    return list(_absolute(report, limits or Limits()))
+
+
+def relative_gates(before: Report, after: Report, comparison: Comparison) -> list[Gate]:
+    """How a model stands against an earlier one on the same sentences and behaviour cases.
+
+    A figure may fall behind by no more than chance explains: the limit is the earlier model's figure less half the
+    paired 95 % interval of the difference, so a gate fails where the whole interval lies below 0.
+
+    Args:
+        comparison: of the two on the sentences of the reports.
 
     Raises:
-        InputError: the reference is of other sentences.
+        InputError: the reports are of other behaviour cases.
     """
-    limits = limits or Limits()
-    found = list(_absolute(report, limits))
-    if reference is None:
-        return found
-    if reference.sample.sha256 != report.sample.sha256:
-        raise InputError(
-            f"reports of other sentences cannot be compared: {report.sample.name} ({report.sample.sha256[:8]}), "
-            f"{reference.sample.name} ({reference.sample.sha256[:8]})"
-        )
-    before = _floors(reference)
-    return found + [
-        _floor(f"{name} against {reference.model.version}", before[name] - limits.loss, value)
-        for name, value in _floors(report).items()
-        if name in before
+    suites = compare_suites(before, after)
+    differences: dict[str, tuple[float, float, Estimate]] = {
+        "macro-F1": (comparison.before_macro_f1, comparison.after_macro_f1, comparison.macro_f1),
+        **{f"F1 {name}": (each.before, each.after, each.difference) for name, each in comparison.labels.items()},
+        **{
+            f"suite {name}": (before.suites[name].rate.value, after.suites[name].rate.value, each)
+            for name, each in suites.items()
+        },
+    }
+    return [
+        _floor(f"{name} against {before.model.version}", old - (difference.high - difference.value), new)
+        for name, (old, new, difference) in differences.items()
     ]
 
 
-def failed_gates(report: Report, reference: Report | None = None, limits: Limits | None = None) -> Sequence[Gate]:
-    """The gates that a report does not pass; see `gates`."""
-    return [gate for gate in gates(report, reference, limits) if not gate.passed]
+def failed_gates(found: Sequence[Gate]) -> list[Gate]:
+    """Those that are not passed."""
+    return [gate for gate in found if not gate.passed]

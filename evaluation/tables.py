@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from evaluation.comparison import Comparison
-from evaluation.gates import Gate
+from evaluation.gates import Gate, failed_gates
 from evaluation.schema import MODEL, Estimate, Evaluation
 from evaluation.spread import Spread
 
@@ -60,16 +60,31 @@ def render_evaluation(evaluation: Evaluation) -> str:
     return "\n".join(lines) + "\n"
 
 
+def render_gate(gate: Gate) -> str:
+    """A failed gate: its figure, its limit, and by how much it is missed."""
+    return f"{gate.name}: {gate.found:.3f}, limit {gate.limit:.3f}, missed by {gate.short:.3f}"
+
+
 def render_gates(gates: Sequence[Gate]) -> str:
     """One line for all gates, and one for each that fails."""
-    failed = [gate for gate in gates if not gate.passed]
+    failed = failed_gates(gates)
     lines = [f"{len(gates) - len(failed)} of {len(gates)} gates passed"]
-    lines += [f"failed: {gate.name}: {gate.found:.3f}, limit {gate.limit:.3f}" for gate in failed]
+    lines += [f"failed: {render_gate(gate)}" for gate in failed]
     return "\n".join(lines) + "\n"
 
 
 def render_comparison(comparison: Comparison) -> str:
-    """The answer of `communique compare`."""
+    """The answer of `communique compare`: the verdict, and every sentence that changed."""
+    lines = [
+        f"{change.outcome}: {change.id}: {_labels(change.before)} → {_labels(change.after)}"
+        f" (gold {_labels(change.gold)}): {change.text}\n"
+        for change in comparison.changes
+    ]
+    return render_verdict(comparison) + "".join(lines)
+
+
+def render_verdict(comparison: Comparison) -> str:
+    """The verdict of a comparison with its figures, without the sentences."""
     outcomes = [change.outcome for change in comparison.changes]
     counted = ", ".join(f"{outcomes.count(kind)} {kind}" for kind in ("broken", "mended", "still wrong"))
     lines = [
@@ -101,11 +116,6 @@ def render_comparison(comparison: Comparison) -> str:
         ),
         "",
         f"{len(comparison.changes)} of {comparison.sentences} sentences changed: {counted}",
-    ]
-    lines += [
-        f"{change.outcome}: {change.id}: {_labels(change.before)} → {_labels(change.after)}"
-        f" (gold {_labels(change.gold)}): {change.text}"
-        for change in comparison.changes
     ]
     return "\n".join(lines) + "\n"
 

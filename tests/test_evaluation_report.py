@@ -16,12 +16,14 @@ from evaluation.baselines import TfidfLogistic
 from evaluation.bootstrap import group_weights
 from evaluation.cases import load_cases
 from evaluation.ceiling import read_twice
+from evaluation.comparison import compare, compare_suites
 from evaluation.examples import Example, Sample, load_sample
-from evaluation.gates import Limits, failed_gates, gates
+from evaluation.gates import Limits, failed_gates, gates, relative_gates
 from evaluation.learned import Learned
 from evaluation.page import write_report
+from evaluation.reliability import wilson
 from evaluation.report import RULES, Systems, make_report
-from evaluation.schema import Report
+from evaluation.schema import CaseFailure, Report, SuiteFigures
 from evaluation.scorer import Predicted, predict_sample
 from evaluation.slices import slice_figures, worst_slices
 from model.errors import InputError
@@ -41,7 +43,7 @@ def report_of(scorer, cases, over: Sample | None = None) -> Report:
 
 def test_a_good_model_passes_every_gate(cases) -> None:
     report = report_of(Good(), cases)
-    assert failed_gates(report) == []
+    assert failed_gates(gates(report)) == []
     assert len(gates(report)) == 1 + 4 + 4 + 4 + 1 + 2  # macro-F1, F1s, suites, calibration errors, alarms, actors
 
 
@@ -56,7 +58,7 @@ def test_a_good_model_passes_every_gate(cases) -> None:
     ids=["labels shuffled", "one label inverted", "uncalibrated", "actor-biased"],
 )
 def test_a_planted_bad_model_is_caught(cases, bad, caught) -> None:
-    failed = {gate.name: gate for gate in failed_gates(report_of(bad, cases))}
+    failed = {gate.name: gate for gate in failed_gates(gates(report_of(bad, cases)))}
     assert set(failed) >= caught
     for gate in failed.values():
         assert gate.short > 0
@@ -65,20 +67,45 @@ def test_a_planted_bad_model_is_caught(cases, bad, caught) -> None:
         assert set(failed) == caught
 
 
-def test_a_model_worse_than_the_reference_is_caught_above_the_floors(cases) -> None:
+def test_a_model_worse_than_the_present_one_is_caught_above_the_floors(cases) -> None:
     low = Limits(macro_f1=0, label_f1=0, calibration_error=1, false_alarms=1000, flip_rate=1, suite=0)
-    good, bad = report_of(Good(), cases), report_of(Biased(Good(), "a"), cases)
-    assert failed_gates(good, good) == []
-    assert failed_gates(bad, limits=low) == []
-    names = {gate.name for gate in failed_gates(bad, good, low)}
-    assert {"macro-F1 against 2026-01-01-abcdef01", "F1 threat against 2026-01-01-abcdef01"} <= names
-    assert not any(name.startswith("F1 denial") for name in names)
+
+    def against(before, after):
+        names = ("before", "after")
+        return relative_gates(
+            report_of(before, cases), report_of(after, cases), compare(sample(), before, after, names)
+        )
+
+    good, bad = Good(), Biased(Good(), "a")
+    assert failed_gates(against(good, good)) == failed_gates(against(bad, good)) == []
+    assert failed_gates(gates(report_of(bad, cases), low)) == []
+    failed = {gate.name: gate for gate in failed_gates(against(good, bad))}
+    assert {"macro-F1 against 2026-01-01-abcdef01", "F1 threat against 2026-01-01-abcdef01"} <= set(failed)
+    assert not any(name.startswith("F1 denial") for name in failed)
+    assert all(gate.short == pytest.approx(gate.limit - gate.found) and gate.short > 0 for gate in failed.values())
 
 
-def test_reports_of_other_sentences_are_not_compared(cases) -> None:
-    other = report_of(Good(), (), replace(sample(), sha256="1" * 64))
-    with pytest.raises(InputError, match="other sentences"):
-        gates(report_of(Good(), ()), other)
+def test_a_suite_is_lost_only_where_chance_does_not_explain_it() -> None:
+    """One more case failed of 40 may be chance; ten more are not, even where five others are mended."""
+    names = [f"c{number}" for number in range(40)]
+
+    def failing(ids):
+        failures = [CaseFailure(id=name, reason="", texts=()) for name in ids]
+        found = SuiteFigures(
+            cases=40, passed=40 - len(failures), rate=wilson(40 - len(failures), 40), failures=failures
+        )
+        return report_of(Good(), ()).model_copy(update={"suites": {"modal": found}})
+
+    one, many = (compare_suites(failing(names[:5]), failing(after)) for after in (names[:6], names[5:25]))
+    assert one["modal"].value == pytest.approx(-1 / 40)
+    assert one["modal"].high == 0
+    assert many["modal"].value == pytest.approx(-15 / 40)
+    assert many["modal"].high < 0
+
+
+def test_reports_of_other_cases_are_not_compared(cases) -> None:
+    with pytest.raises(InputError, match="other behaviour cases"):
+        compare_suites(report_of(Good(), cases), report_of(Good(), ()))
 
 
 def test_the_weak_slice_is_named_first() -> None:
