@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from model.batching import padded_length
 from model.classifier import StanceClassifier
 from model.engine import available_threads
 from model.errors import CommuniqueError, SentenceError
@@ -98,8 +99,11 @@ class LoadedModel:
 
     def _refuse_hopeless(self, token_ids: Sequence[Sequence[int]]) -> None:
         limit = self._settings.max_waiting_tokens
-        if len(token_ids) * self.manifest.max_tokens > limit and (tokens := sum(map(len, token_ids))) > limit:
-            raise ProblemError(413, f"{tokens} word pieces in one request; at most {limit}")
+        # Only then worth counting.
+        if len(token_ids) * padded_length(self.manifest.max_tokens) > limit:
+            tokens = sum(padded_length(len(ids)) for ids in token_ids)
+            if tokens > limit:
+                raise ProblemError(413, f"{tokens} padded word pieces in one request; at most {limit}")
 
 
 class Answering:

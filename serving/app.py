@@ -21,6 +21,7 @@ from serving.answering import Answering, LoadedModel, Scored
 from serving.inbox import Inbox, InboxFullError, record_id
 from serving.openapi import describe
 from serving.problems import MEDIA_TYPE, ProblemError, headers_of, invalid, problem_body
+from serving.scheduler import OverloadedError
 from serving.schemas import (
     AnalyzeRequest,
     AnalyzeResponse,
@@ -140,6 +141,21 @@ def _http_problem(request: Request, error: Exception) -> Response:
     return Response(body, error.status_code, dict(headers_of(error)), media_type=MEDIA_TYPE)
 
 
+def _overloaded(request: Request, error: Exception) -> Response:
+    assert isinstance(error, OverloadedError)  # noqa: S101
+    return _http_problem(request, ProblemError(429, str(error), retry_after=error.retry_after))
+
+
+def _gone(request: Request, error: Exception) -> Response:
+    """Nobody reads this; 499 is what proxies write into their logs for it."""
+    return Response(status_code=499)
+
+
+def _unforeseen(request: Request, error: Exception) -> Response:
+    """The guard logs it: FastAPI raises it again after this is sent."""
+    return _http_problem(request, ProblemError(500, "something went wrong here; the log has it under the request id"))
+
+
 def create_app(settings: Settings, answering: App) -> FastAPI:
     """The application.
 
@@ -149,6 +165,9 @@ def create_app(settings: Settings, answering: App) -> FastAPI:
     app = FastAPI(title="Communiqué", version="1", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
     describe(app)
     app.add_exception_handler(HTTPException, _http_problem)
+    app.add_exception_handler(OverloadedError, _overloaded)
+    app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(Exception, _unforeseen)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

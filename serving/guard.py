@@ -149,8 +149,8 @@ class _Exchange:
         except ProblemError as error:
             await self._problem(error.status_code, error.detail, dict(headers_of(error)))
         except Exception:
+            # Its answer was sent by the application.
             logger.exception("unforeseen error", extra={"fields": {"request_id": self._id}})
-            await self._problem(500, "something went wrong here; the log has it under the request id")
         finally:
             self._note()
 
