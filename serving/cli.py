@@ -1,5 +1,6 @@
 """`communique classify`, `serve` and `key`."""
 
+import importlib.util
 import json
 import os
 import sys
@@ -11,6 +12,7 @@ import click
 
 from model.artefact import open_artefact
 from model.classifier import Prediction, StanceClassifier
+from model.errors import MissingExtraError
 from model.present import resolve_model
 
 _COLOURS = {"threat": "red", "denial": "magenta", "support": "green", "hedge": "yellow"}
@@ -83,6 +85,8 @@ def serve_command(port: int, host: str, model: Path | None) -> None:
     open_artefact(resolve_model(settings.model))
     if settings.keys is not None:
         read_keys(settings.keys)
+    if settings.otlp_endpoint is not None and importlib.util.find_spec("opentelemetry.exporter") is None:
+        raise MissingExtraError("otel", "opentelemetry-exporter-otlp-proto-http")
     command = ["bentoml", "serve", "serving.service:Communique", "--host", host, "--port", str(port)]
     command += ["--timeout-graceful-shutdown", str(settings.drain_seconds)]
     # Replaces this process: signals and the exit code are BentoML's own.
