@@ -90,21 +90,19 @@ def test_requests_that_wait_share_batches() -> None:
 def test_one_sentence_waits_for_one_batch_of_a_long_request_only() -> None:
     engine = Engine()
 
-    async def ask() -> int:
+    async def ask() -> None:
         first = await held(engine, queue)
         long = asyncio.ensure_future(queue.score(sentences(*[5] * 4096)))
         await asyncio.sleep(0)
         short = asyncio.ensure_future(queue.score(sentences(33)))
         await asyncio.sleep(0)
         engine.free.set()
-        await short
-        done = len(engine.batches)
-        await asyncio.gather(first, long)
-        return done
+        await asyncio.gather(first, long, short)
 
     with scheduler(engine) as queue:
-        # The one that was held, one of the long request, its own; and what the engine did while it was told.
-        assert asyncio.run(ask()) <= 4
+        asyncio.run(ask())
+    # The one that was held, one of the long request, then its own.
+    assert engine.batches.index([33]) == 2
     assert len(engine.batches) == 1 + 4096 // 256 + 1
 
 
