@@ -15,6 +15,7 @@ _COMMANDS = {
     "score": ("serving.archive.cli", "score_command", "Score files, folders and archives."),
     "summarize": ("serving.archive.cli", "summarize_command", "What a scored archive says."),
     "serve": ("serving.cli", "serve_command", "Answer over HTTP."),
+    "key": ("serving.cli", "key_command", "Make an API key for the service."),
     "train": ("training.cli", "train_command", "Fine-tune the encoder on the annotations."),
     "evaluate": ("evaluation.cli", "evaluate_command", "Measure a model beside the baselines."),
     "report": ("evaluation.cli", "report_command", "Gather the whole evidence on a model: JSON, HTML, model card."),

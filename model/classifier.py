@@ -52,12 +52,19 @@ class StanceClassifier:
         manifest = open_artefact(folder)
         return cls(manifest, load_tokenizer(folder / TOKENIZER), LightEngine(folder / LIGHT_GRAPH, threads))
 
-    def encode(self, sentences: Sequence[str]) -> list[list[int] | SentenceError]:
-        """Token ids of each sentence, or the error that says why it cannot be classified."""
-        problems = [_problem(index, sentence) for index, sentence in enumerate(sentences)]
+    def encode(
+        self, sentences: Sequence[str], max_characters: int = MAX_CHARACTERS, max_tokens: int | None = None
+    ) -> list[list[int] | SentenceError]:
+        """Token ids of each sentence, or the error that says why it cannot be classified.
+
+        Args:
+            max_characters: longest sentence that is tokenised.
+            max_tokens: longest sentence in tokens; never more than the model was made for, which is the default.
+        """
+        problems = [_problem(index, sentence, max_characters) for index, sentence in enumerate(sentences)]
         good = [sentence for sentence, problem in zip(sentences, problems, strict=True) if problem is None]
         encodings = iter(self._tokenizer.encode_batch(good))
-        limit = self.manifest.max_tokens
+        limit = min(max_tokens or self.manifest.max_tokens, self.manifest.max_tokens)
         out: list[list[int] | SentenceError] = []
         for index, problem in enumerate(problems):
             if problem is not None:
@@ -70,6 +77,15 @@ class StanceClassifier:
                 else SentenceError(index, "too_many_tokens", f"{len(ids)} tokens; at most {limit} can be judged")
             )
         return out
+
+    def encode_beginning(
+        self, sentence: str, max_characters: int = MAX_CHARACTERS, max_tokens: int | None = None
+    ) -> list[int]:
+        """Token ids of as much of a sentence as the limits of `encode` let through."""
+        limit = min(max_tokens or self.manifest.max_tokens, self.manifest.max_tokens)
+        ids: list[int] = self._tokenizer.encode(sentence.strip()[:max_characters]).ids
+        # The last token closes every sentence, also one that is cut.
+        return ids if len(ids) <= limit else [*ids[: limit - 1], ids[-1]]
 
     def probabilities(self, token_ids: Sequence[Sequence[int]]) -> Floats:
         """Calibrated probabilities, float array (sentences, 4), columns as `LABELS`."""
@@ -100,10 +116,10 @@ class StanceClassifier:
         return self.predict([item for item in encoded if not isinstance(item, SentenceError)])
 
 
-def _problem(index: int, sentence: str) -> SentenceError | None:
+def _problem(index: int, sentence: str, max_characters: int) -> SentenceError | None:
     if not sentence.strip():
         return SentenceError(index, "empty", "is empty; expected a sentence")
-    if len(sentence) > MAX_CHARACTERS:
-        reason = f"has {len(sentence)} characters; at most {MAX_CHARACTERS} can be judged"
+    if len(sentence) > max_characters:
+        reason = f"has {len(sentence)} characters; at most {max_characters} can be judged"
         return SentenceError(index, "too_long", reason)
     return None

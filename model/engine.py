@@ -22,8 +22,22 @@ ATTENTION_MASK = "attention_mask"
 
 
 def available_threads() -> int:
-    """CPU cores that this process may use (its affinity mask, which container runtimes set)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """CPU cores that this process may use: its affinity mask, and the share of time that a container leaves it."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # More threads than the share allows would be stopped in the middle of every batch.
+    return max(1, min(cores, int(_cgroup_cores(Path("/sys/fs/cgroup")) or cores)))
+
+
+def _cgroup_cores(root: Path) -> float | None:
+    """The limit on CPU time of a container in cores, None where there is none (cgroup v2, then v1)."""
+    try:
+        quota, period = (root / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota, period = ((root / "cpu" / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
+        except OSError:
+            return None
+    return int(quota) / int(period) if quota not in ("max", "-1") else None
 
 
 class LightEngine:

@@ -1,5 +1,6 @@
-"""`communique classify` and `serve`."""
+"""`communique classify`, `serve` and `key`."""
 
+import importlib.util
 import json
 import os
 import sys
@@ -9,7 +10,10 @@ from typing import Any
 
 import click
 
+from model.artefact import open_artefact
 from model.classifier import Prediction, StanceClassifier
+from model.errors import MissingExtraError
+from model.present import resolve_model
 
 _COLOURS = {"threat": "red", "denial": "magenta", "support": "green", "hedge": "yellow"}
 
@@ -50,23 +54,79 @@ def classify_command(sentences: tuple[str, ...], as_json: bool, model: Path | No
             click.echo(render(text, prediction))
 
 
-@click.command("serve")
+class _Serve(click.Command):
+    """Lists the settings below the options, from where they are defined."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Name, meaning and default of each variable."""
+        from serving.settings import describe_settings
+
+        with formatter.section("Settings from the environment"):
+            formatter.write_dl(describe_settings())
+
+
+@click.command("serve", cls=_Serve)
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 to answer other machines.")
 @model_option
 def serve_command(port: int, host: str, model: Path | None) -> None:
-    """Answer over HTTP until interrupted: POST /v1/classify, health under /livez and /readyz.
+    """Answer over HTTP until interrupted.
 
-    \b
-    Settings from the environment:
-        COMMUNIQUE_MODEL          model folder (the released one)
-        COMMUNIQUE_THREADS        CPU threads of the engine (all available)
-        COMMUNIQUE_MAX_SENTENCES  most sentences in one request (4096)
+    POST /v1/classify and /v1/analyze give stances, POST /v1/feedback takes corrections, GET /v1/model tells the
+    model; health under /livez and /readyz, metrics under /metrics, the contract under /openapi.json, a page under /.
     """
+    from serving.keys import read_keys
+    from serving.settings import load_settings
+
     if model is not None:
-        os.environ["COMMUNIQUE_MODEL"] = str(model.resolve())
-    # Checked here as well, so that a wrong folder is one clear line and not a worker that keeps restarting.
-    StanceClassifier.load(model)
+        os.environ["COMMUNIQUE_MODEL"] = _absolute(model)
+    settings = load_settings()
+    # Checked here as well, so that a wrong setting is one clear line and not a worker that keeps restarting.
+    open_artefact(resolve_model(settings.model))
+    if settings.keys is not None:
+        read_keys(settings.keys)
+    if settings.otlp_endpoint is not None and importlib.util.find_spec("opentelemetry.exporter") is None:
+        raise MissingExtraError("otel", "opentelemetry-exporter-otlp-proto-http")
     command = ["bentoml", "serve", "serving.service:Communique", "--host", host, "--port", str(port)]
+    command += ["--timeout-graceful-shutdown", str(settings.drain_seconds)]
     # Replaces this process: signals and the exit code are BentoML's own.
     os.execvp(sys.executable, [sys.executable, "-m", *command])  # noqa: S606
+
+
+def _absolute(model: Path) -> str:
+    """A folder's full name, since BentoML changes directory; a tag of the registry as it is."""
+    return str(model.resolve()) if model.exists() else str(model)
+
+
+@click.command("key")
+@click.argument("name")
+@click.option(
+    "--keys",
+    "path",
+    required=True,
+    envvar="COMMUNIQUE_KEYS",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File of keys, made where there is none; COMMUNIQUE_KEYS by default.",
+)
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    default=["read"],
+    show_default=True,
+    type=click.Choice(["read", "feedback"]),
+    help="What the key may do; may be given more than once.",
+)
+def key_command(name: str, path: Path, scopes: tuple[Any, ...]) -> None:
+    """Make an API key for NAME and print it, once: the file keeps its hash only.
+
+    A running service takes new keys, and the removal of an entry from the file, without a restart. Callers send the
+    key as the header `Authorization: Bearer KEY`.
+
+    \b
+    Example:
+        communique key newsroom --scope read --scope feedback --keys keys.json
+    """
+    from serving.keys import make_key
+
+    click.echo(make_key(path, name, scopes))

@@ -1,32 +1,71 @@
 """The BentoML service: `bentoml serve serving.service:Communique`, or `communique serve`.
 
-BentoML runs the process, health, readiness and metrics and builds the bento; the contract lives in `serving.app`.
+BentoML runs the processes, health and readiness and builds the bento; the contract lives in `serving.app`, and
+`serving.guard` stands before both. What BentoML would do around a request is switched off where the guard does it: its
+errors have another shape, its metrics take every path that a caller makes up for a label, and its timeout gives the
+slot back while the work goes on.
 """
 
 import os
+import sys
 
 # Before BentoML is imported: it reports usage otherwise, and takes the word "true" only.
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
 
 import bentoml
 
-from serving.app import Answering, create_app
-from serving.settings import Settings
+from serving.answering import Answering
+from serving.app import create_app
+from serving.guard import Guard
+from serving.keys import KeyRing
+from serving.logs import configure_logging
+from serving.settings import load_settings
 
-app = create_app()
+configure_logging()
+settings = load_settings()
+_present: list[Answering] = []
 
 
-@bentoml.service(name="communique", workers=1)
-@bentoml.asgi_app(app, path="/")
+def _answering() -> Answering:
+    return _present[0]
+
+
+def _tracing() -> dict[str, object]:
+    """BentoML's own OpenTelemetry middleware: to the collector, or left out entirely."""
+    if settings.otlp_endpoint is None:
+        return {"excluded_urls": ".*"}
+    otlp = {"protocol": "http", "endpoint": settings.otlp_endpoint}
+    return {"exporter_type": "otlp", "sample_rate": 1.0, "otlp": otlp, "excluded_urls": "/livez,/readyz,/metrics"}
+
+
+@bentoml.service(
+    name="communique",
+    workers=settings.workers,
+    metrics={"enabled": False},
+    logging={"access": {"enabled": False}},
+    traffic={"timeout": settings.max_seconds + 60},
+    tracing=_tracing(),
+)
 class Communique:
     """Statement-stance classification."""
 
     def __init__(self) -> None:
         """Load and warm up; BentoML accepts no request, and `/readyz` is not 200, before this returns."""
-        self._answering = Answering(Settings())
-        app.state.answering = self._answering
+        # The engine's thread has little to do in Python but must get to it at once, also while answers are written.
+        sys.setswitchinterval(0.001)
+        _present[:] = [Answering(settings)]
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def stop(self) -> None:
         """Finish what is waiting."""
-        self._answering.scheduler.stop()
+        _answering().stop()
+
+
+Communique.add_asgi_middleware(  # type: ignore[attr-defined]
+    Guard,
+    routes=create_app(settings, _answering),
+    max_body_bytes=settings.max_body_bytes,
+    max_seconds=settings.max_seconds,
+    keys=KeyRing(settings.keys) if settings.keys else None,
+    check_room=lambda: _answering().model.scheduler.check_room(),
+)

@@ -1,6 +1,8 @@
 import random
+from pathlib import Path
 
 from model.batching import BUCKET, plan_batches
+from model.engine import _cgroup_cores
 
 
 def test_every_sentence_is_in_one_batch_of_its_own_padded_length_within_the_budget() -> None:
@@ -16,3 +18,17 @@ def test_every_sentence_is_in_one_batch_of_its_own_padded_length_within_the_budg
 def test_a_sentence_over_the_budget_goes_alone() -> None:
     assert [batch.indices for batch in plan_batches([100, 100], token_budget=50)] == [(0,), (1,)]
     assert plan_batches([]) == []
+
+
+def test_the_share_of_time_that_a_container_leaves_is_found(tmp_path: Path) -> None:
+    assert _cgroup_cores(tmp_path) is None
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("-1\n")
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
+    assert _cgroup_cores(tmp_path) is None
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("250000\n")
+    assert _cgroup_cores(tmp_path) == 2.5
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert _cgroup_cores(tmp_path) is None
+    (tmp_path / "cpu.max").write_text("150000 100000\n")
+    assert _cgroup_cores(tmp_path) == 1.5
