@@ -5,7 +5,7 @@ from conftest import record_line
 
 from model.errors import InputError, RecordError
 from model.labels import LABELS
-from training.dataset import FEATURES, load_annotations, to_dataset
+from training.dataset import FEATURES, draw, load_annotations, to_dataset
 from training.splits import split_of
 
 
@@ -72,3 +72,14 @@ def test_a_missing_split_is_named(dataset: Path) -> None:
     (dataset / "dev.jsonl").unlink()
     with pytest.raises(InputError, match=r"dev\.jsonl: cannot be read"):
         load_annotations(dataset)
+
+
+def test_a_smaller_draw_is_part_of_a_larger_one_and_both_keep_the_order(dataset: Path) -> None:
+    records = load_annotations(dataset).records["train"]
+    few, more = draw(records, 10), draw(records, 40)
+    assert (len(few), len(more)) == (10, 40)
+    assert few == [record for record in more if record in few]
+    assert more == [record for record in records if record in more]
+    assert few != records[:10]
+    with pytest.raises(InputError, match=f"{len(records) + 1} records asked for, {len(records)} are there"):
+        draw(records, len(records) + 1)

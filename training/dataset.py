@@ -132,6 +132,18 @@ def load_annotations(folder: Path) -> Annotations:
     return Annotations(records, sha256_text(*(f"{each.split}\t{each.record.to_json()}" for each in placed)))
 
 
+def draw(records: Sequence[Record], count: int) -> list[Record]:
+    """`count` of the records in their order, drawn by the hash of their ids: a smaller draw is part of a larger one.
+
+    Raises:
+        InputError: there are fewer.
+    """
+    if count > len(records):
+        raise InputError(f"{count} records asked for, {len(records)} are there")
+    chosen = set(sorted((str(record.id) for record in records), key=sha256_text)[:count])
+    return [record for record in records if record.id in chosen]
+
+
 def to_dataset(records: Sequence[Record]) -> datasets.Dataset:
     """Records as a `datasets.Dataset` of `FEATURES`; in memory, no cache, no loading script."""
     rows = [

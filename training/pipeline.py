@@ -31,7 +31,7 @@ from model.files import sha256_file
 from model.labels import LABELS
 from model.provenance import code_entry
 from training.calibrate import choose_thresholds, fit_calibration, running_text
-from training.dataset import load_annotations
+from training.dataset import draw, load_annotations
 from training.export import export_light
 from training.finetune import fine_tune, has_bf16
 from training.recipe import Recipe
@@ -92,6 +92,8 @@ def train(
         "code": code.model_dump(),
     }
     train_records, dev_records = data.records["train"], data.records["dev"]
+    if recipe.records is not None:
+        train_records = draw(train_records, recipe.records)
     with work_folder(out, decides) as work:
         if leads():
             print(f"training on {len(train_records)} records, {len(dev_records)} for dev", file=sys.stderr)

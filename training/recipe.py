@@ -8,6 +8,8 @@ class Recipe:
     """Hyperparameters of one run. Two runs with equal recipe, data, encoder, libraries and CPU give equal weights.
 
     Attributes:
+        records: train on so many records only, for learning curves; None takes all. A smaller number takes a part
+            of what a larger one takes.
         epochs: most passes over the training split; early stopping may end sooner.
         patience: epochs without a better dev macro average precision before stopping.
         batch_size: sentences in one optimiser step.
@@ -23,7 +25,8 @@ class Recipe:
             hardware, and the run then records what was used.
     """
 
-    epochs: int = 4
+    records: int | None = None
+    epochs: int = 3
     patience: int = 2
     batch_size: int = 32
     learning_rate: float = 1.5e-4
