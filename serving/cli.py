@@ -4,17 +4,18 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
 from model.classifier import Prediction, StanceClassifier
+from model.present import resolve_model
 
 _COLOURS = {"threat": "red", "denial": "magenta", "support": "green", "hedge": "yellow"}
 
 model_option: Callable[..., Any] = click.option(
-    "--model", type=click.Path(path_type=Path), help="Model folder; the released one by default."
+    "--model",
+    help="Folder, or communique:VERSION of the registry; by default the promoted one, else the released one.",
 )
 
 
@@ -30,7 +31,7 @@ def render(text: str, prediction: Prediction) -> str:
 @click.argument("sentences", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of text for reading.")
 @model_option
-def classify_command(sentences: tuple[str, ...], as_json: bool, model: Path | None) -> None:
+def classify_command(sentences: tuple[str, ...], as_json: bool, model: str | None) -> None:
     """Label SENTENCES, each judged alone; without any, one sentence a line from standard input.
 
     \b
@@ -54,17 +55,17 @@ def classify_command(sentences: tuple[str, ...], as_json: bool, model: Path | No
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 to answer other machines.")
 @model_option
-def serve_command(port: int, host: str, model: Path | None) -> None:
+def serve_command(port: int, host: str, model: str | None) -> None:
     """Answer over HTTP until interrupted: POST /v1/classify, health under /livez and /readyz.
 
     \b
     Settings from the environment:
-        COMMUNIQUE_MODEL          model folder (the released one)
+        COMMUNIQUE_MODEL          model folder (the one promoted here, else the released one)
         COMMUNIQUE_THREADS        CPU threads of the engine (all available)
         COMMUNIQUE_MAX_SENTENCES  most sentences in one request (4096)
     """
     if model is not None:
-        os.environ["COMMUNIQUE_MODEL"] = str(model.resolve())
+        os.environ["COMMUNIQUE_MODEL"] = str(resolve_model(model).resolve())
     # Checked here as well, so that a wrong folder is one clear line and not a worker that keeps restarting.
     StanceClassifier.load(model)
     command = ["bentoml", "serve", "serving.service:Communique", "--host", host, "--port", str(port)]
