@@ -23,6 +23,7 @@ _COMMANDS = {
     "promote": ("training.registry.cli", "promote_command", "Make a model answer, if it passes its gates."),
     "rollback": ("training.registry.cli", "rollback_command", "Let the model before it answer again."),
     "registry": ("training.registry.cli", "registry_group", "Keep, list, push, pull and sign models."),
+    "suggest": ("training.annotations.cli", "suggest_command", "Propose sentences of an archive to annotate."),
     "annotations": ("training.annotations.cli", "annotations_group", "Check, count, exchange and add annotations."),
 }
 _EXTRA_OF = {"training": "train", "evaluation": "train"}
