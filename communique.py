@@ -21,6 +21,10 @@ _COMMANDS = {
     "report": ("evaluation.cli", "report_command", "Gather the whole evidence on a model: JSON, HTML, model card."),
     "compare": ("evaluation.cli", "compare_command", "Say whether one model is better than another."),
     "spread": ("evaluation.cli", "spread_command", "Mean and spread of the figures over several models."),
+    "promote": ("training.registry.cli", "promote_command", "Make a model answer, if it passes its gates."),
+    "rollback": ("training.registry.cli", "rollback_command", "Let the model before it answer again."),
+    "registry": ("training.registry.cli", "registry_group", "Keep, list, push, pull and sign models."),
+    "suggest": ("training.annotations.cli", "suggest_command", "Propose sentences of an archive to annotate."),
     "annotations": ("training.annotations.cli", "annotations_group", "Check, count, exchange and add annotations."),
 }
 _EXTRA_OF = {"training": "train", "evaluation": "train"}
@@ -54,7 +58,7 @@ def cli() -> None:
     """Stance labels for sentences: threat, denial, support, hedge, or none of them.
 
     Results go to stdout, messages to stderr. Exit codes: 0 done, 2 wrong input, 3 a model folder that cannot be
-    trusted, 4 a missing optional part, 130 interrupted.
+    trusted, 4 a missing optional part, 5 a model that does not pass its gates, 130 interrupted.
     """
 
 

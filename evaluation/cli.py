@@ -25,7 +25,8 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 _model_option: Callable[..., Any] = click.option(
-    "--model", type=_FOLDER, help="Model folder; the released model by default."
+    "--model",
+    help="Folder, or communique:VERSION of the registry; by default the promoted one, else the released one.",
 )
 _data_option: Callable[..., Any] = click.option(
     "--data",
@@ -69,7 +70,7 @@ def _learn_from(annotations: Path) -> Path | None:
 @_annotations_option
 @click.option("--json", "json_path", type=_FILE, help="Write it there as JSON ('-' for stdout, instead of the table).")
 def evaluate_command(
-    model: Path | None, data: Path | None, mapping: Path | None, annotations: Path, json_path: Path | None
+    model: str | None, data: Path | None, mapping: Path | None, annotations: Path, json_path: Path | None
 ) -> None:
     """Measure a model beside quick baselines, with bootstrap intervals; `report` gives the whole evidence.
 
@@ -111,7 +112,7 @@ def evaluate_command(
 @click.option("--suites", type=_FOLDER, default=SUITES, help="Behaviour cases; those of the project by default.")
 @click.option("--out", required=True, type=_FOLDER, help="Folder for report.json, report.html and MODEL_CARD.md.")
 def report_command(
-    model: Path | None, data: Path | None, mapping: Path | None, annotations: Path, suites: Path, out: Path
+    model: str | None, data: Path | None, mapping: Path | None, annotations: Path, suites: Path, out: Path
 ) -> None:
     """Gather the whole evidence on a model: figures, baselines, slices, calibration, behaviour, errors.
 
@@ -135,24 +136,26 @@ def report_command(
 
 
 @click.command("compare")
-@click.argument("before", type=_FOLDER)
-@click.argument("after", type=_FOLDER)
+@click.argument("models", nargs=-1, required=True, metavar="[BEFORE] AFTER")
 @_data_option
 @_mapping_option
 @_annotations_option
 @_json_option
 def compare_command(
-    before: Path, after: Path, data: Path | None, mapping: Path | None, annotations: Path, as_json: bool
+    models: tuple[str, ...], data: Path | None, mapping: Path | None, annotations: Path, as_json: bool
 ) -> None:
-    """Say whether model AFTER is better than model BEFORE on the same sentences.
+    """Say whether model AFTER is better than model BEFORE, by default the present one, on the same sentences.
 
     Paired bootstrap of macro-F1 and of each label's F1, McNemar's exact test for each label, and every sentence that
     the two label differently. Examples:
 
     \b
-        communique compare model/released build/candidate
-        communique compare model/released build/candidate --data my-sentences.csv --json
+        communique compare build/candidate
+        communique compare model/released communique:2026-11-23-c2137d00 --data my-sentences.csv --json
     """
+    if len(models) > 2:
+        raise click.UsageError(f"expected one model or two, found {len(models)}")
+    before, after = (None, *models)[-2:]
     sample = _sample(data, mapping, annotations)
     classifiers = [StanceClassifier.load(folder) for folder in (before, after)]
     old, new = (ModelScorer(classifier) for classifier in classifiers)
@@ -162,13 +165,13 @@ def compare_command(
 
 
 @click.command("spread")
-@click.argument("models", type=_FOLDER, nargs=-1, required=True)
+@click.argument("models", nargs=-1, required=True)
 @_data_option
 @_mapping_option
 @_annotations_option
 @_json_option
 def spread_command(
-    models: tuple[Path, ...], data: Path | None, mapping: Path | None, annotations: Path, as_json: bool
+    models: tuple[str, ...], data: Path | None, mapping: Path | None, annotations: Path, as_json: bool
 ) -> None:
     """Mean and spread of the figures over several MODELS, such as runs of one recipe with different seeds.
 
@@ -179,9 +182,9 @@ def spread_command(
         communique spread build/seed-*
     """
     if len(set(models)) < 2:
-        raise click.UsageError("a spread needs two model folders or more")
+        raise click.UsageError("a spread needs two models or more")
     sample = _sample(data, mapping, annotations)
-    classifiers = {str(folder): StanceClassifier.load(folder) for folder in models}
+    classifiers = {folder: StanceClassifier.load(folder) for folder in models}
     recipes = [{**each.manifest.training, "data": each.manifest.data.sha256} for each in classifiers.values()]
     found = spread(sample, {name: ModelScorer(each) for name, each in classifiers.items()}, recipes)
     if found.differences:

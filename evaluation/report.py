@@ -47,9 +47,9 @@ class Subject:
     entry: ModelEntry
 
     @classmethod
-    def load(cls, folder: Path | None) -> Self:
-        """A model folder, the released one for None; see `model.classifier.StanceClassifier.load`."""
-        classifier = StanceClassifier.load(folder)
+    def load(cls, model: str | Path | None) -> Self:
+        """A folder, a tag of the registry, or None for the present one; see `StanceClassifier.load`."""
+        classifier = StanceClassifier.load(model)
         manifest = classifier.manifest
         entry = ModelEntry(
             version=manifest.version,

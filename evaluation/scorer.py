@@ -39,6 +39,22 @@ class ModelScorer:
         return Predicted(scores, np.array([[label in prediction.labels for label in LABELS] for prediction in found]))
 
 
+class Remembering:
+    """A scorer that is asked about every text once, however often its answer is needed."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
+        self._known: dict[str, tuple[Floats, Bools]] = {}
+
+    def predict(self, texts: Sequence[str]) -> Predicted:
+        """What the scorer says."""
+        new = list(dict.fromkeys(text for text in texts if text not in self._known))
+        if new:
+            self._known |= dict(zip(new, zip(*self._scorer.predict(new), strict=True), strict=True))
+        found = [self._known[text] for text in texts]
+        return Predicted(np.array([scores for scores, _ in found]), np.array([holds for _, holds in found]))
+
+
 def predict_sample(scorer: Scorer, sample: Sample) -> Predicted:
     """Predictions for a sample, columns as its judged labels, (sentences, judged labels).
 

@@ -2,7 +2,8 @@
 
 A folder holds `manifest.json`, `tokenizer.json`, the light engine (`light.xml`, `light.bin`: OpenVINO IR) and, unless
 it was written light, the fine-tuned weights (`weights.safetensors`). No pickle and no code. The manifest names every
-file with its SHA-256; nothing in the folder is used before its digest has been checked.
+file with its SHA-256; nothing in the folder is used before its digest has been checked. Beside the manifest may lie its
+signature, see `model.signature`.
 """
 
 import json
@@ -15,6 +16,7 @@ from model.calibration import Platt
 from model.errors import ArtefactError
 from model.files import canonical_json, sha256_file, sha256_text, write_aside
 from model.labels import LABELS, Label
+from model.signature import SIGNATURE, check_signature
 
 RELEASED = Path(__file__).parent / "released"
 """The artefact that the project ships."""
@@ -97,11 +99,11 @@ class Manifest(_Frozen):
 
 
 def describe_files(folder: Path) -> dict[str, FileEntry]:
-    """Entries for every file of a folder but the manifest itself."""
+    """Entries for every file of a folder but the manifest itself and its signature."""
     return {
         path.name: FileEntry(sha256=sha256_file(path), bytes=path.stat().st_size)
         for path in sorted(folder.iterdir())
-        if path.name != MANIFEST
+        if path.name not in (MANIFEST, SIGNATURE)
     }
 
 
@@ -139,13 +141,16 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def open_artefact(folder: Path) -> Manifest:
-    """The manifest of a folder whose every file has been checked against it.
+    """The manifest of a folder whose every file has been checked against it, and it against the configured key.
 
     Raises:
-        ArtefactError: a file is missing, unknown to the manifest, or its digest differs.
+        ArtefactError: a file is missing, unknown to the manifest, or its digest differs; or, where a key is
+            configured, the manifest is not signed with it.
+        InputError, MissingExtraError: see `model.signature.check_signature`.
     """
     manifest = read_manifest(folder)
-    present = {path.name for path in folder.iterdir()} - {MANIFEST}
+    check_signature(folder / MANIFEST)
+    present = {path.name for path in folder.iterdir()} - {MANIFEST, SIGNATURE}
     for name in sorted(present | set(manifest.files) | {TOKENIZER, LIGHT_GRAPH, LIGHT_WEIGHTS}):
         if name not in manifest.files:
             raise ArtefactError(f"{folder / name}: not named in the manifest; nothing was loaded")

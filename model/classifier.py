@@ -7,11 +7,12 @@ from typing import Self
 
 from tokenizers import Tokenizer
 
-from model.artefact import LIGHT_GRAPH, RELEASED, TOKENIZER, Manifest, open_artefact
+from model.artefact import LIGHT_GRAPH, TOKENIZER, Manifest, open_artefact
 from model.calibration import Floats, decide, probabilities
 from model.engine import LightEngine
 from model.errors import SentenceError
 from model.labels import LABELS, Label
+from model.present import resolve_model
 
 MAX_CHARACTERS = 2000
 """Longest sentence that is tokenised at all; tokenising cost grows with characters, not only with tokens."""
@@ -42,13 +43,18 @@ class StanceClassifier:
         self._engine = engine
 
     @classmethod
-    def load(cls, folder: Path | None = None, threads: int | None = None) -> Self:
-        """Load an artefact folder (the released one when none is named), its digests checked first.
+    def load(cls, model: str | Path | None = None, threads: int | None = None) -> Self:
+        """Load a model, its digests checked first.
+
+        Args:
+            model: a folder, a tag of the registry, or None for the present model; see `model.present.resolve_model`.
+            threads: CPU threads of the engine; all available for None.
 
         Raises:
+            InputError: no such version in the registry.
             ArtefactError: see `model.artefact.open_artefact`.
         """
-        folder = RELEASED if folder is None else folder
+        folder = resolve_model(model)
         manifest = open_artefact(folder)
         return cls(manifest, load_tokenizer(folder / TOKENIZER), LightEngine(folder / LIGHT_GRAPH, threads))
 

@@ -7,7 +7,8 @@ The tree, with the exit code that the command line gives::
     │   ├── RecordError          2   one record of a JSONL file, with file, line, field and reason
     │   └── SentenceError        2   one sentence that cannot be classified, with its position
     ├── ArtefactError            3   a model folder that is missing, damaged or not to be trusted
-    └── MissingExtraError        4   an optional part of the installation is missing
+    ├── MissingExtraError        4   an optional part of the installation is missing
+    └── GateError                5   a model that does not pass its gates
 
 The service maps the same classes to HTTP status codes.
 """
@@ -62,3 +63,9 @@ class MissingExtraError(CommuniqueError):
     def __init__(self, extra: str, module: str) -> None:
         super().__init__(f'this needs {module}, which is not installed: pip install "communique[{extra}]"')
         self.extra = extra
+
+
+class GateError(CommuniqueError):
+    """A candidate does not pass its gates; nothing was promoted."""
+
+    exit_code = 5

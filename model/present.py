@@ -18,7 +18,10 @@ STORE_NAME = "communique"
 
 
 class Promotion(BaseModel):
-    """One promotion: which version became the present model, when, and why where a gate was overruled."""
+    """One promotion: which version became the present model and when.
+
+    `overruled` are the gates that it did not pass, each with figure and limit, and `reason` why it was promoted anyhow.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -26,14 +29,25 @@ class Promotion(BaseModel):
     digest: str
     at: str
     reason: str | None = None
+    overruled: tuple[str, ...] = ()
+
+
+class Withdrawal(BaseModel):
+    """A promotion that was rolled back, and when."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    promotion: Promotion
+    at: str
 
 
 class Promotions(BaseModel):
-    """Every promotion on this machine, oldest first; the last one is in force."""
+    """The promotions on this machine that stand, oldest first, the last in force; and those that were rolled back."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     history: tuple[Promotion, ...] = ()
+    withdrawn: tuple[Withdrawal, ...] = ()
 
 
 def bentoml_home() -> Path:
@@ -74,11 +88,18 @@ def resolve_model(name: str | Path | None = None) -> Path:
 
     Raises:
         InputError: no such folder or version.
-        ArtefactError: the file of promotions cannot be read.
+        ArtefactError: the file of promotions cannot be read, or the promoted version is not in the registry.
     """
     if name is None:
         history = read_promotions().history
-        return stored_folder(history[-1].version) if history else RELEASED
+        if not history:
+            return RELEASED
+        folder = stored_folder(history[-1].version)
+        if not folder.is_dir():
+            raise ArtefactError(
+                f"{folder}: the promoted model is gone; `communique rollback` goes back to the one before"
+            )
+        return folder
     prefix, colon, version = str(name).partition(":")
     if colon and prefix == STORE_NAME:
         if Path(version).name != version or not stored_folder(version).is_dir():

@@ -5,7 +5,6 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -18,7 +17,8 @@ from model.present import resolve_model
 _COLOURS = {"threat": "red", "denial": "magenta", "support": "green", "hedge": "yellow"}
 
 model_option: Callable[..., Any] = click.option(
-    "--model", type=click.Path(path_type=Path), help="Model folder; the released one by default."
+    "--model",
+    help="Folder, or communique:VERSION of the registry; by default the promoted one, else the released one.",
 )
 
 
@@ -34,7 +34,7 @@ def render(text: str, prediction: Prediction) -> str:
 @click.argument("sentences", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of text for reading.")
 @model_option
-def classify_command(sentences: tuple[str, ...], as_json: bool, model: Path | None) -> None:
+def classify_command(sentences: tuple[str, ...], as_json: bool, model: str | None) -> None:
     """Label SENTENCES, each judged alone; without any, one sentence a line from standard input.
 
     \b
@@ -69,7 +69,7 @@ class _Serve(click.Command):
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 to answer other machines.")
 @model_option
-def serve_command(port: int, host: str, model: Path | None) -> None:
+def serve_command(port: int, host: str, model: str | None) -> None:
     """Answer over HTTP until interrupted.
 
     POST /v1/classify and /v1/analyze give stances, POST /v1/feedback takes corrections, GET /v1/model tells the
@@ -79,7 +79,8 @@ def serve_command(port: int, host: str, model: Path | None) -> None:
     from serving.settings import load_settings
 
     if model is not None:
-        os.environ["COMMUNIQUE_MODEL"] = _absolute(model)
+        # In full, since BentoML changes directory.
+        os.environ["COMMUNIQUE_MODEL"] = str(resolve_model(model).resolve())
     settings = load_settings()
     # Checked here as well, so that a wrong setting is one clear line and not a worker that keeps restarting.
     open_artefact(resolve_model(settings.model))
@@ -91,11 +92,6 @@ def serve_command(port: int, host: str, model: Path | None) -> None:
     command += ["--timeout-graceful-shutdown", str(settings.drain_seconds)]
     # Replaces this process: signals and the exit code are BentoML's own.
     os.execvp(sys.executable, [sys.executable, "-m", *command])  # noqa: S606
-
-
-def _absolute(model: Path) -> str:
-    """A folder's full name, since BentoML changes directory; a tag of the registry as it is."""
-    return str(model.resolve()) if model.exists() else str(model)
 
 
 @click.command("key")

@@ -1,10 +1,13 @@
 """Shared by the tests: the slow tier, and a tiny trained model made on the spot."""
 
+import atexit
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +15,10 @@ import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["BENTOML_DO_NOT_TRACK"] = "true"
+# What is promoted on the machine that runs the tests must not answer in them.
+os.environ["BENTOML_HOME"] = tempfile.mkdtemp(prefix="communique-tests-")
+os.environ.pop("COMMUNIQUE_PUBLIC_KEY", None)
+atexit.register(shutil.rmtree, os.environ["BENTOML_HOME"], ignore_errors=True)
 
 # A shell without job control starts background jobs with the interrupt ignored, and their children inherit that; the
 # tests of Ctrl-C need it back.
@@ -121,8 +128,8 @@ def communique(*arguments: str | Path, **options: object) -> subprocess.Complete
     return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, **options)  # type: ignore[call-overload, no-any-return]
 
 
-TINY = ("--epochs", "12", "--patience", "12", "--learning-rate", "0.005", "--batch-size", "8")
-"""Options with which the tiny encoder learns the small dataset."""
+TINY = ("--epochs", "12", "--patience", "12", "--learning-rate", "0.005", "--batch-size", "8", "--threads", "1")
+"""Options with which the tiny encoder learns the small dataset; a second thread would only wait for the first."""
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from model.encoder import DEFAULT_SHA256, find_encoder
 from model.errors import ArtefactError
 from model.files import sha256_file
 
-QUICK = ("--epochs", "2", "--batch-size", "8", "--seed", "3")
+QUICK = ("--epochs", "2", "--batch-size", "8", "--seed", "3", "--threads", "1")
 
 
 def test_the_tiny_model_learns_its_sentences(tiny_model: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_run_that_had_stopped_early_is_not_trained_further(tiny_encoder: Path,
 
 def test_torchrun_trains_one_model_with_two_processes(tiny_encoder: Path, dataset: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]
-    options = ("--annotations", dataset, "--out", tmp_path / "m", "--encoder", tiny_encoder, "--threads", "1", *QUICK)
+    options = ("--annotations", dataset, "--out", tmp_path / "m", "--encoder", tiny_encoder, *QUICK)
     command += ["-m", "communique", "train", *options, "--log-to", "tensorboard"]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=600, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr

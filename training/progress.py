@@ -24,18 +24,16 @@ class Progress(TrainerCallback):  # type: ignore[misc]
     def __init__(self, between: bool) -> None:
         """`between`: also write lines inside an epoch."""
         self._between = between
-        self._first_step = 0
+        self._first_step: int | None = None
         self._start = self._last = 0.0
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Start the clock; a run that goes on starts at a later step."""
-        self._first_step = state.global_step
-        self._start = self._last = time.monotonic()
-
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """A line now and then."""
-        if self._between and state.is_world_process_zero and time.monotonic() - self._last >= SECONDS:
-            self._last = time.monotonic()
+        """A line now and then. The clock starts after this run's first step, which also makes everything ready."""
+        now = time.monotonic()
+        if self._first_step is None:
+            self._first_step, self._start, self._last = state.global_step, now, now
+        elif self._between and state.is_world_process_zero and now - self._last >= SECONDS:
+            self._last = now
             print(f"step {state.global_step} of {state.max_steps}{self._left(state)}", file=sys.stderr)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **_: Any) -> None:
@@ -48,7 +46,8 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             )
 
     def _left(self, state: Any) -> str:
-        done, left = state.global_step - self._first_step, state.max_steps - state.global_step
+        left = state.max_steps - state.global_step
+        done = state.global_step - (self._first_step or state.global_step)
         if not done or not left:
             return ""
         return f"; about {duration((time.monotonic() - self._start) / done * left)} left"

@@ -86,7 +86,7 @@ def score_command(
     source_field: str | None,
     unit: Unit,
     pretty: bool,
-    model: Path | None,
+    model: str | None,
     **archive: Any,
 ) -> None:
     """Score INPUTs: files, folders, globs, addresses that fsspec reads (s3://…, https://…), or - for standard input.
@@ -124,7 +124,7 @@ def score_command(
 
 
 def _score_rows(
-    inputs: list[Input], out: Path | None, options: ReadOptions, unit: Unit, pretty: bool, model: Path | None
+    inputs: list[Input], out: Path | None, options: ReadOptions, unit: Unit, pretty: bool, model: str | None
 ) -> None:
     classifier = StanceClassifier.load(model)
     rows = score_rows(Scorer(classifier), inputs, options, unit)
@@ -151,7 +151,7 @@ def _score_folder(
     forced: Format | None,
     options: ReadOptions,
     unit: Unit,
-    model: Path | None,
+    model: str | None,
     *,
     no_text: bool,
     partition_by: Any,

@@ -9,10 +9,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from model.artefact import RELEASED, Manifest, open_artefact
+from model.artefact import Manifest, open_artefact
 from model.classifier import StanceClassifier
 from model.errors import InputError
 from model.files import canonical_json, sha256_text
+from model.present import resolve_model
 from serving.archive.ahead import ahead
 from serving.archive.inputs import Format, list_inputs
 from serving.archive.output import Layout, stamp_of, table_files
@@ -57,7 +58,7 @@ def score_archive(
     out: Path,
     settings: Settings,
     *,
-    model: Path | None = None,
+    model: str | Path | None = None,
     forced: Format | None = None,
     max_errors: int = MAX_ERRORS,
     engine: Engine | None = None,
@@ -71,7 +72,7 @@ def score_archive(
     """
     inputs = list_inputs(arguments, forced, leave_out=out)
     tasks = plan_tasks(inputs)
-    folder = (model or RELEASED).resolve()
+    folder = resolve_model(model).resolve()
     manifest = open_artefact(folder)
     listing = sha256_text(*(canonical_json(asdict(source)) for source in inputs))
     run: dict[str, Any] = {

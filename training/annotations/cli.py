@@ -10,7 +10,7 @@ import click
 
 from model.errors import InputError, MissingExtraError, RecordError
 from model.files import write_aside
-from model.records import write_records
+from model.records import read_records, write_records
 from training.splits import SPLITS
 
 # The commands import what they need when they run, so that `check` waits for neither torch nor matplotlib.
@@ -196,8 +196,14 @@ def import_command(format_name: str, file: Path, out: Path) -> None:
 @click.argument("format_name", metavar="FORMAT", type=click.Choice(_FORMATS))
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File to make.")
 @click.option("--split", "splits", type=click.Choice(SPLITS), multiple=True, help="Only this split; all by default.")
+@click.option(
+    "--records",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="JSONL of records to write instead of the dataset, such as `communique suggest` made.",
+)
 @annotations_option
-def export_command(format_name: str, out: Path, splits: tuple[Any, ...], folder: Path) -> None:
+def export_command(format_name: str, out: Path, splits: tuple[Any, ...], file: Path | None, folder: Path) -> None:
     """Write the dataset as a file of an annotation tool; `import` gives the same records back.
 
     FORMAT is label-studio (JSON), prodigy (JSONL), doccano (JSONL) or csv.
@@ -205,8 +211,13 @@ def export_command(format_name: str, out: Path, splits: tuple[Any, ...], folder:
     from training.annotations.exchange import export_records
     from training.dataset import load_annotations
 
-    data = load_annotations(folder)
-    records = [record for split in splits or SPLITS for record in data.records[split]]
+    if file is not None:
+        if splits:
+            raise click.UsageError("--split is for the dataset, and --records names another file")
+        records = read_records(file)
+    else:
+        data = load_annotations(folder)
+        records = [record for split in splits or SPLITS for record in data.records[split]]
     export_records(format_name, records, out)
     print(f"{len(records)} records", file=sys.stderr)
 
@@ -243,3 +254,34 @@ def shortcuts_command(folder: Path, folds: int, as_json: bool) -> None:
 
     found = find_shortcuts(load_annotations(folder).all(), folds)
     click.echo(json.dumps(found.model_dump(), indent=2, ensure_ascii=False) if as_json else render(found).rstrip())
+
+
+@click.command("suggest", cls=_Command)
+@click.argument("archive", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="JSONL of records to make.")
+@click.option("--count", default=200, show_default=True, type=click.IntRange(1, 10_000), help="Sentences, at most.")
+@click.option("--model", help="The model that scored the archive; by default the promoted one, else the released one.")
+@benchmark_option
+@annotations_option
+def suggest_command(
+    archive: Path, out: Path, count: int, model: str | None, benchmarks: tuple[Path, ...], folder: Path
+) -> None:
+    """Propose the sentences of ARCHIVE, a folder of `communique score --out`, whose annotation would help most.
+
+    Each label in turn takes the sentence that the model doubts most and that is least like those taken before; none is
+    near to another or to the dataset. They are written as records with the model's own labels, for people to put right:
+    in an annotation tool, or in the file itself.
+
+    \b
+    Example:
+        communique score news.parquet --out scored
+        communique suggest scored --count 200 --out suggested.jsonl
+        communique annotations export label-studio --records suggested.jsonl --out tasks.json
+        communique annotations import label-studio annotated.json --out new.jsonl
+        communique annotations add new.jsonl --annotator ada
+    """
+    from training.suggest import suggest
+
+    records = suggest(archive, count, folder, model, benchmarks)
+    write_records(out, records)
+    print(f"{len(records)} of at most {count} sentences: {out}", file=sys.stderr)
