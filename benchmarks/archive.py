@@ -1,8 +1,8 @@
 """Sentences a second from a JSON Lines archive to scored rows, side by side on one machine and one encoder.
 
     python benchmarks/archive.py                          # 20,000 sentences, three rounds, all contestants
-    python benchmarks/archive.py --growth 10000 100000 1000000
     python benchmarks/archive.py --sentences 2000 --rounds 1 --only bare ours
+    python benchmarks/archive.py --only --growth 10000 100000 1000000 --plan docs/ten-billion.md
 
 Contestants, each in a process of its own, taking turns round by round:
 
@@ -16,6 +16,9 @@ Contestants, each in a process of its own, taking turns round by round:
 The last three use the encoder with a fresh head: the work is that of the trained model in torch, the answers are not.
 All but bare read the same file and write Parquet; loading a model counts for ours, not for the others. Sentences are
 those of the dataset, made distinct by a running number, so that no cache helps.
+
+Growth runs ours on archives of rising size: the rate and the memory should stay where they are. From its largest run
+the plan for ten billion sentences is reckoned.
 """
 
 import argparse
@@ -31,9 +34,12 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
+from ten_billion import plan
+
 from model.classifier import StanceClassifier
 from model.encoder import find_encoder
 from model.engine import available_threads
+from model.files import write_aside
 from model.records import read_records
 from serving.archive.run import SHARD_CHARACTERS, Settings, score_archive
 from serving.sentences import split_sentences
@@ -107,6 +113,11 @@ def ours(archive: Path, out: Path) -> float:
     return time.perf_counter() - began
 
 
+def again(archive: Path, out: Path) -> float:
+    """Seconds of the same run once more, which finds all shards done: what a driver does besides scoring."""
+    return ours(archive, out)
+
+
 def ours_ray(archive: Path, out: Path) -> float:
     """Seconds of a whole run on a local Ray."""
     from serving.archive.cluster import RayEngine
@@ -166,6 +177,7 @@ def by_ray(archive: Path, out: Path) -> float:
 CONTESTANTS: dict[str, Callable[[Path, Path], float]] = {
     "bare": bare,
     "ours": ours,
+    "again": again,
     "ours-ray": ours_ray,
     "naive": naive,
     "datasets": by_datasets,
@@ -173,18 +185,28 @@ CONTESTANTS: dict[str, Callable[[Path, Path], float]] = {
 }
 
 
+def run_child(name: str, folder: str) -> dict[str, float]:
+    """Seconds and peak memory (MB) of one contestant in a process of its own."""
+    command = [sys.executable, __file__, "--child", name, folder]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{name} failed:\n{done.stderr}")
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
 def measure(name: str, sentences: int) -> dict[str, float]:
-    """Seconds, sentences a second and peak memory (MB, of the process itself) of one contestant in a new process."""
+    """Seconds, sentences a second, peak memory (MB, of the process itself), and sizes, of one contestant."""
     with tempfile.TemporaryDirectory() as folder:
-        archive = Path(folder) / "archive.jsonl"
+        archive, out = Path(folder) / "archive.jsonl", Path(folder) / "out"
         write_archive(archive, sentences)
-        command = [sys.executable, __file__, "--child", name, folder]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            sys.exit(f"{name} failed:\n{done.stderr}")
-        found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-        size = sum(path.stat().st_size for path in (Path(folder) / "out").rglob("*.parquet"))
-    return found | {"rate": sentences / found["seconds"], "bytes": size / sentences}
+        found = run_child(name, folder)
+        found |= {"rate": sentences / found["seconds"], "bytes_in": archive.stat().st_size / sentences}
+        if name == "ours":
+            found["again"] = run_child("again", folder)["seconds"]
+            found["shards"] = len(list(out.glob("marks/*/*.rejected.jsonl")))
+            found["bytes_out"] = sum(path.stat().st_size for path in out.rglob("*.parquet")) / sentences
+    return found
 
 
 def child(name: str, folder: Path) -> None:
@@ -214,25 +236,15 @@ def compare(names: list[str], sentences: int, rounds: int) -> dict[str, list[dic
 
 def grow(sizes: list[int]) -> dict[int, dict[str, float]]:
     """Rate and memory of ours as the archive grows."""
-    print(f"\n{'sentences':>12}{'sentences/s':>12}{'peak MB':>10}")
+    print(f"\n{'sentences':>12}{'sentences/s':>12}{'peak MB':>10}{'shards':>8}{'again, s':>10}")
     found = {}
     for size in sizes:
-        found[size] = measure("ours", size)
-        print(f"{size:>12,}{found[size]['rate']:>12,.0f}{found[size]['peak']:>10,.0f}", flush=True)
+        row = found[size] = measure("ours", size)
+        print(
+            f"{size:>12,}{row['rate']:>12,.0f}{row['peak']:>10,.0f}{row['shards']:>8.0f}{row['again']:>10.1f}",
+            flush=True,
+        )
     return found
-
-
-def plan(rate: float, bytes_a_sentence: float, price: float) -> None:
-    """What ten billion sentences take, reckoned from one machine's rate with nothing lost on the way."""
-    sentences, nodes = 10_000_000_000, 100
-    hours = sentences / rate / 3600
-    print(
-        f"\n10 billion sentences at {rate:,.0f}/s a machine like this ({available_threads()} cores): "
-        f"{hours:,.0f} machine-hours, {hours / nodes:,.0f} hours on {nodes} machines, "
-        f"{hours * price:,.0f} at {price} a machine-hour; {sentences * bytes_a_sentence / 1e12:.1f} TB of Parquet. "
-        f"At {SHARD_CHARACTERS:,} characters a shard that is {sentences * 150 // SHARD_CHARACTERS:,} shards, whose "
-        "marks the driver reads one by one: raise --shard-size tenfold before anything else."
-    )
 
 
 def main() -> None:
@@ -240,19 +252,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sentences", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS))
+    choices = [name for name in CONTESTANTS if name != "again"]
+    parser.add_argument("--only", nargs="*", choices=choices, default=choices, help="none: growth alone")
     parser.add_argument("--growth", nargs="*", type=int, default=[], metavar="SENTENCES")
-    parser.add_argument("--price", type=float, default=0.05, help="of a machine-hour, for the plan")
+    parser.add_argument("--plan", type=Path, metavar="FILE", help="write the plan for ten billion sentences there")
+    parser.add_argument("--cores", type=int, default=32, help="of a node of the plan")
+    parser.add_argument("--nodes", type=int, default=100, help="of the plan")
+    parser.add_argument("--price", type=float, default=1.5, help="of a node-hour of the plan")
     parser.add_argument("--json", type=Path, help="write all figures there")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
         return child(given.child[0], Path(given.child[1]))
-    compared = compare(given.only, given.sentences, given.rounds)
+    if given.plan and not given.growth:
+        parser.error("--plan needs --growth, from whose largest run it is reckoned")
+    compared = compare(given.only, given.sentences, given.rounds) if given.only else {}
     grown = grow(given.growth) if given.growth else {}
-    if "ours" in compared:
-        last = grown[max(grown)] if grown else compared["ours"][-1]
-        plan(last["rate"], last["bytes"], given.price)
+    if given.plan:
+        with write_aside(given.plan) as stream:
+            stream.write(plan(grown, given.cores, given.nodes, given.price))
     if given.json:
         given.json.write_text(json.dumps({"compared": compared, "growth": grown}, indent=2) + "\n", encoding="utf-8")
     return None

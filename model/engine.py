@@ -63,6 +63,9 @@ class LightEngine:
                     # Full precision for all that is not int8: bf16 exists on some CPUs only, and answers should not
                     # depend on the machine more than they must.
                     "INFERENCE_PRECISION_HINT": "f32",
+                    # Every shape of batch leaves its prepared kernels there, some megabytes: with OpenVINO's own bound
+                    # (5,000 entries) memory grew past 1.4 GB over 300 shapes. This many keep six shapes as fast.
+                    "CPU_RUNTIME_CACHE_CAPACITY": "256",
                 },
             )
         except RuntimeError as error:

@@ -13,6 +13,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import fsspec
 import pyarrow as pa
 import pytest
 from backports import zstd
@@ -155,6 +156,27 @@ def test_addresses_are_read_through_fsspec(tmp_path: Path) -> None:
     assert isinstance(one(f"file://{tmp_path}/a.jsonl.gz"), Document)
     with pytest.raises(InputError, match="cannot be listed"):
         list_inputs(["nosuchscheme://x/y.txt"])
+
+
+def test_folders_and_globs_of_an_object_store_are_listed_sorted() -> None:
+    store = fsspec.filesystem("memory")
+    for name in ("b.jsonl", "a.jsonl.gz", "deep/c.txt"):
+        store.pipe(f"/archive/{name}", gzip.compress(jsonl(TEXT)) if name.endswith("gz") else jsonl(TEXT))
+    try:
+        listed = list_inputs(["memory://archive"])
+        assert [source.name for source in listed] == [
+            *("memory:///archive/a.jsonl.gz", "memory:///archive/b.jsonl", "memory:///archive/deep/c.txt")
+        ]
+        assert [source.size for source in listed] == [store.size(source.name) for source in listed]
+        assert list_inputs(["memory://archive/*.jsonl*"]) == listed[:2]
+        first, second, third = items("memory://archive")
+        assert isinstance(first, Document) and isinstance(second, Document) and isinstance(third, Document)
+        assert first.text == second.text == TEXT
+        assert (first.input, third.id) == (listed[0].name, listed[2].name)
+        with pytest.raises(InputError, match="no files there"):
+            list_inputs(["memory://archive/*.warc"])
+    finally:
+        store.rm("/archive", recursive=True)
 
 
 @pytest.mark.parametrize(

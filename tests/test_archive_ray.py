@@ -81,3 +81,25 @@ def test_an_error_in_a_reader_is_one_line(tmp_path: Path) -> None:
     job = communique("score", archive, "--out", out, *OPTIONS, "--engine", "ray", "--actors", "1")
     assert job.returncode == 2, job.stderr
     assert "has changed since shard 00000-000000" in job.stderr and "Traceback" not in job.stderr
+
+
+def test_two_nodes_of_which_one_is_lost_equal_the_plain_engine(tmp_path: Path) -> None:
+    from ray.cluster_utils import Cluster
+
+    archive = write_archive(tmp_path / "in", 400)
+    assert communique("score", archive, "--out", tmp_path / "plain", *OPTIONS).returncode == 0
+    out = tmp_path / "ray"
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 3})
+    try:
+        lost = cluster.add_node(num_cpus=2)
+        job = run(archive, "--out", out, "--engine", "ray", "--ray-address", cluster.address, "--actors", "3")
+        while job.poll() is None and not list(out.glob("marks/*/*.json")):
+            time.sleep(0.05)
+        assert job.poll() is None
+        cluster.remove_node(lost, allow_graceful=False)
+        _, said = job.communicate(timeout=600)
+    finally:
+        cluster.shutdown()
+    assert job.returncode == 0, said
+    assert rejects(out) == rejects(tmp_path / "plain")
+    assert contents(out) == contents(tmp_path / "plain")

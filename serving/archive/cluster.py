@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,9 +95,13 @@ class RayEngine:
 
     def _results(self, job: Job, store: Store) -> ray.data.Dataset:
         actors = self._actors or max(1, self._cores() - _READERS)
-        # One shard a block: a block is what an actor takes at once.
-        ray.data.DataContext.get_current().target_max_block_size = max(1, job.settings.shard_characters)
+        # One shard a block, whatever its size. A block is what an actor takes at once, and a reader that is started
+        # anew where a node was lost finds more shards done than before: were small rows put together, its nth block
+        # would be another one than the nth that was lost.
+        ray.data.DataContext.get_current().target_max_block_size = 1
         tasks = ray.data.from_items([{"task": json.dumps(asdict(task))} for task in job.tasks])
+        # Every worker gets a copy of the job, and none needs the list of a million inputs.
+        job = replace(job, tasks=())
         # Another share of a core than the actors', or Ray fuses both steps and one file keeps one actor busy.
         shards = tasks.map_batches(_Read(job, store), batch_size=1, zero_copy_batch=True, num_cpus=0.5)
         return shards.map_batches(
