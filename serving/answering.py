@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,7 @@ class LoadedModel:
             ArtefactError: the folder cannot be trusted or loaded.
         """
         threads = settings.threads or max(1, available_threads() // settings.workers)
+        self.users = 0
         self._settings = settings
         self._classifier = StanceClassifier.load(folder, threads)
         self.manifest = self._classifier.manifest
@@ -51,7 +53,7 @@ class LoadedModel:
             self._classifier.probabilities,
             max_waiting_tokens=settings.max_waiting_tokens,
             on_batch=batches.take,
-            on_idle=batches.flush,
+            on_idle=batches.rest,
         )
         # The first call for each shape prepares kernels; do it before anyone waits.
         self._classifier.classify(["warm-up " * words for words in range(1, 65, 4)])
@@ -107,7 +109,7 @@ class LoadedModel:
 
 
 class Answering:
-    """The present model. Requests take `model` once and keep it, so a change never shows within an answer."""
+    """The present model. A request takes it with `present` once, so a change never shows within an answer."""
 
     def __init__(self, settings: Settings) -> None:
         """Load the model that the settings name, or the present one.
@@ -120,10 +122,23 @@ class Answering:
         self._folder = resolve_model(settings.model)
         self.model = LoadedModel(self._folder, settings)
         self._announce()
+        self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="communique-promotions", daemon=True)
         if settings.model is None:
             self._watcher.start()
+
+    @contextmanager
+    def present(self) -> Iterator[LoadedModel]:
+        """The present model, which runs at least until the block ends."""
+        with self._lock:
+            model = self.model
+            model.users += 1
+        try:
+            yield model
+        finally:
+            with self._lock:
+                model.users -= 1
 
     def _announce(self) -> None:
         metrics.MODEL.labels(self.model.version).set(1)
@@ -145,11 +160,15 @@ class Answering:
                 failed = folder
                 continue
             failed = None
-            self._folder, self.model = folder, new
+            with self._lock:
+                self._folder, self.model = folder, new
             metrics.MODEL.labels(old.version).set(0)
             self._announce()
-            # Ends when the requests that took the old model have what they wait for.
+            while old.users and not self._stopping.wait(0.1):
+                pass
             old.scheduler.stop()
+            # Else its memory would be kept until the next promotion.
+            del old, new
 
     def stop(self) -> None:
         """Finish what is waiting."""

@@ -197,11 +197,11 @@ def create_app(settings: Settings, answering: App) -> FastAPI:
         """Stance labels and calibrated probabilities of each sentence, in order."""
         body = await read_body(request, ClassifyRequest)
         _check_count(len(body.sentences), "sentences", settings.max_sentences)
-        model = answering().model
         texts = [item if isinstance(item, str) else item.text for item in body.sentences]
+        with answering().present() as model:
+            found = await unless_gone(request, model.judge(texts, body.truncate))
         decision = Decision(model, body)
         results = []
-        found = await unless_gone(request, model.judge(texts, body.truncate))
         for given, item in zip(body.sentences, found, strict=True):
             result = decision.result(item)
             if isinstance(given, Sentence) and given.id is not None:
@@ -218,9 +218,9 @@ def create_app(settings: Settings, answering: App) -> FastAPI:
         else:
             sentences = list(split_sentences(body.text))
         _check_count(len(sentences), "text", settings.max_sentences)
-        model = answering().model
+        with answering().present() as model:
+            found = await unless_gone(request, model.judge([s.text for s in sentences], body.truncate))
         decision = Decision(model, body)
-        found = await unless_gone(request, model.judge([s.text for s in sentences], body.truncate))
         analyzed = [
             {"start": sentence.start, "end": sentence.end, **decision.result(item)}
             for sentence, item in zip(sentences, found, strict=True)
@@ -267,7 +267,6 @@ def create_app(settings: Settings, answering: App) -> FastAPI:
     @app.get("/metrics", response_class=Response)
     async def prometheus() -> Response:
         """Metrics for Prometheus."""
-        metrics.WAITING.set(answering().model.scheduler.waiting_tokens)
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.get("/", include_in_schema=False)

@@ -66,6 +66,7 @@ class BatchMetrics:
 
     def take(self, batch: BatchFigures) -> None:
         """Count one batch."""
+        WAITING.set(batch.waiting_tokens)
         BATCH_ROWS.observe(len(batch.scores))
         BATCH_FILL.observe(batch.tokens / batch.padded_tokens)
         BATCH_SECONDS.observe(batch.seconds)
@@ -77,6 +78,11 @@ class BatchMetrics:
         tenths = np.minimum((scores * 10).astype(np.int64), 9)
         for column in range(len(LABELS)):
             self._tenths[column] += np.bincount(tenths[:, column], minlength=10)
+
+    def rest(self) -> None:
+        """Nothing is left to do."""
+        WAITING.set(0)
+        self.flush()
 
     def flush(self) -> None:
         """Write the counts that were added up."""

@@ -42,12 +42,15 @@ class OverloadedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BatchFigures:
-    """What one batch was: its sentences' probabilities, tokens without and with padding, and seconds in the engine."""
+    """What one batch was: its sentences' probabilities, tokens without and with padding, seconds in the engine; and
+    the padded tokens that wait after it.
+    """
 
     scores: Floats
     tokens: int
     padded_tokens: int
     seconds: float
+    waiting_tokens: int
 
 
 class _Job:
@@ -225,8 +228,9 @@ class Scheduler:
                 if not job.missing:
                     finished.append(job)
             _call(_finish, finished)
-            self._tokens_a_second += 0.05 * (length * len(batch) / seconds - self._tokens_a_second)
-            self._on_batch(BatchFigures(scores, sum(map(len, batch)), length * len(batch), seconds))
+            padded_tokens = length * len(batch)
+            self._tokens_a_second += 0.05 * (padded_tokens / seconds - self._tokens_a_second)
+            self._on_batch(BatchFigures(scores, sum(map(len, batch)), padded_tokens, seconds, self._waiting_tokens))
 
 
 def _call(what: Callable[..., None], jobs: list[_Job], *arguments: object) -> None:

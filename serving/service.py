@@ -43,7 +43,7 @@ def _tracing() -> dict[str, object]:
     workers=settings.workers,
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},
-    traffic={"timeout": settings.max_seconds + 60},
+    traffic={"timeout": settings.max_seconds + 1},
     tracing=_tracing(),
 )
 class Communique:

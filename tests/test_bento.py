@@ -48,6 +48,7 @@ def test_the_bento_answers_from_anywhere_without_torch(bento: Path, tmp_path: Pa
     assert not {"training", "evaluation", "data", "tests"} & inside
     requirements = (bento / "env" / "python" / "requirements.txt").read_text()
     assert "openvino" in requirements and "torch" not in requirements
+    assert "FROM python:3.11-slim" in (bento / "env" / "docker" / "Dockerfile").read_text()
     site = tmp_path / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text(NO_TORCH)
@@ -60,4 +61,5 @@ def test_the_bento_answers_from_anywhere_without_torch(bento: Path, tmp_path: Pa
         results = response.json()["results"]
         assert [result["labels"] for result in results] == [["denial"], []]
         manifest = json.loads((bento / "src" / "model" / "released" / "manifest.json").read_text())
-        assert response.json()["model"].startswith(manifest["created"][:10])
+        assert response.json()["model"]["version"].startswith(manifest["created"][:10])
+        assert "<title>Communiqué</title>" in client.get("/").text
