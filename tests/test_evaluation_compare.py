@@ -97,7 +97,7 @@ def test_spread_on_the_command_line(tiny_model: Path, dataset: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("spread", "{model}", "{model}"), "two model folders or more"),
+        (("spread", "{model}", "{model}"), "two models or more"),
         (("spread", "{model}", "nowhere"), "nowhere: not a model folder"),
         (("compare", "{model}", "{model}", "--annotations", "nowhere"), "nowhere: no dataset there"),
         (("compare", "{model}", "{model}", "--data", "nowhere.csv"), "nowhere.csv: cannot be read"),
