@@ -7,6 +7,7 @@ OpenVINO 2026.4: padding to the longest in the batch moved int8 logits by up to 
 multiplications on padding than batches sorted by length.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,11 @@ BUCKET = 8
 
 TOKEN_BUDGET = 2048
 """Padded tokens in one batch: enough to fill two cores, small enough to bound memory and waiting."""
+
+
+ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+"""Sentences in a batch: the engine prepares kernels for each shape and keeps them, some megabytes a shape, so that
+free choice of the number would cost more time and memory than batches of exactly these."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,11 @@ def padded_length(tokens: int) -> int:
     return -(-tokens // BUCKET) * BUCKET
 
 
+def batch_rows(available: int) -> int:
+    """How many of the available sentences of one padded length, at least one, the next batch takes."""
+    return ROWS[bisect_right(ROWS, available) - 1]
+
+
 def plan_batches(lengths: Sequence[int], token_budget: int = TOKEN_BUDGET) -> list[Batch]:
     """Batches that cover all positions once, shortest sentences first, each within the token budget.
 
@@ -45,9 +56,13 @@ def plan_batches(lengths: Sequence[int], token_budget: int = TOKEN_BUDGET) -> li
         buckets.setdefault(padded_length(tokens), []).append(index)
     batches = []
     for length in sorted(buckets):
-        rows = max(1, token_budget // length)
+        room = max(1, token_budget // length)
         members = buckets[length]
-        batches += [Batch(tuple(members[at : at + rows]), length) for at in range(0, len(members), rows)]
+        at = 0
+        while at < len(members):
+            rows = batch_rows(min(room, len(members) - at))
+            batches.append(Batch(tuple(members[at : at + rows]), length))
+            at += rows
     return batches
 
 

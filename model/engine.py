@@ -20,6 +20,9 @@ import openvino as openvino  # noqa: E402  (after the line above, which must com
 INPUT_IDS = "input_ids"
 ATTENTION_MASK = "attention_mask"
 
+KERNELS = 1500
+"""Prepared kernels that are kept of each kind, least recently used first out: those of some forty batch shapes."""
+
 
 def available_threads() -> int:
     """CPU cores that this process may use: its affinity mask, and the share of time that a container leaves it."""
@@ -63,9 +66,8 @@ class LightEngine:
                     # Full precision for all that is not int8: bf16 exists on some CPUs only, and answers should not
                     # depend on the machine more than they must.
                     "INFERENCE_PRECISION_HINT": "f32",
-                    # Every shape of batch leaves its prepared kernels there, some megabytes: with OpenVINO's own bound
-                    # (5,000 entries) memory grew past 1.4 GB over 300 shapes. This many keep six shapes as fast.
-                    "CPU_RUNTIME_CACHE_CAPACITY": "256",
+                    # Kernels of the shapes seen last; the default keeps so many that memory passes a gigabyte.
+                    "CPU_RUNTIME_CACHE_CAPACITY": KERNELS,
                 },
             )
         except RuntimeError as error:

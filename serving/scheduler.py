@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from model.batching import TOKEN_BUDGET, padded_length
+from model.batching import TOKEN_BUDGET, batch_rows, padded_length
 from model.calibration import Floats
 
 Answer = Callable[[Sequence[Sequence[int]]], Floats]
@@ -184,12 +184,12 @@ class Scheduler:
             first = next(iter(self._turns))
             length = min(first.waiting)
             room = max(1, self._token_budget // length)
+            merged = max(_MERGED_AT_LEAST, int(len(self._turns) * _MERGED_SHARE))
+            sharing = [job for job in islice(self._turns, merged) if length in job.waiting]
+            room = batch_rows(min(room, sum(len(job.waiting[length]) for job in sharing)))
             parts = []
-            # A copy: those who are served whole leave.
-            for job in list(islice(self._turns, max(_MERGED_AT_LEAST, int(len(self._turns) * _MERGED_SHARE)))):
-                queue = job.waiting.get(length)
-                if queue is None:
-                    continue
+            for job in sharing:
+                queue = job.waiting[length]
                 taken = [queue.popleft() for _ in range(min(room, len(queue)))]
                 parts.append((job, taken))
                 room -= len(taken)

@@ -1,7 +1,7 @@
 import random
 from pathlib import Path
 
-from model.batching import BUCKET, plan_batches
+from model.batching import BUCKET, ROWS, plan_batches
 from model.engine import _cgroup_cores
 
 
@@ -10,6 +10,7 @@ def test_every_sentence_is_in_one_batch_of_its_own_padded_length_within_the_budg
     batches = plan_batches(lengths, token_budget=1024)
     assert sorted(i for batch in batches for i in batch.indices) == list(range(500))
     for batch in batches:
+        assert len(batch.indices) in ROWS
         assert len(batch.indices) * batch.padded_length <= 1024
         for index in batch.indices:
             assert 0 <= batch.padded_length - lengths[index] < BUCKET
