@@ -40,9 +40,12 @@ def export_light(network: StanceNetwork, token_ids: Sequence[Sequence[int]], gra
     """Write the IR at `graph` and its weights beside it.
 
     Activation ranges are static, taken over an even sample of `token_ids` (training sentences), so that a sentence's
-    answer does not depend on its batch.
+    answer does not depend on its batch. Only the encoder is int8: what stands on it costs next to nothing, and in int8
+    it cut off the highest logits. Neither smoothing (the default for transformers) nor bias correction helped: with
+    both, and everything in int8, 1.7 % of the labels on dev were others than in fp32, with this 0.4 %.
     """
     import nncf  # slow to import, and only needed here
+    from nncf.quantization.advanced_parameters import AdvancedSmoothQuantParameters
 
     example = {name: torch.from_numpy(np.repeat(array, 2, axis=0)) for name, array in _padded(token_ids[0]).items()}
     # NNCF and the converter report on stdout, which is for results.
@@ -57,5 +60,9 @@ def export_light(network: StanceNetwork, token_ids: Sequence[Sequence[int]], gra
             model_type=nncf.ModelType.TRANSFORMER,
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(sample),
+            ignored_scope=nncf.IgnoredScope(patterns=[r"__module\.network(/|\.(look|output)\b).*"]),
+            advanced_parameters=nncf.AdvancedQuantizationParameters(
+                disable_bias_correction=True, smooth_quant_alphas=AdvancedSmoothQuantParameters(-1, -1)
+            ),
         )
         openvino.save_model(quantised, graph, compress_to_fp16=False)
