@@ -55,6 +55,9 @@ NEAR_MISSES: tuple[NearMiss, ...] = get_args(NearMiss)
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^\S(?:[^\n\r]*\S)?$")]
 Span = Annotated[str, StringConstraints(min_length=1)]
 
+MODEL_PREFIX = "model:"
+"""Begins the annotator of a suggestion: the labels are those of a model, and nobody has read them."""
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -70,7 +73,11 @@ class Stance(_Strict):
 
 
 class Record(_Strict):
-    """One annotated sentence. `stances` has one entry per label that holds; an empty list is the judgement "none"."""
+    """One annotated sentence. `stances` has one entry per label that holds; an empty list is the judgement "none".
+
+    With an annotator `model:VERSION` it is a suggestion, which nobody has read; `confidence` is then how sure the model
+    is of its least certain label, 0 at the label's threshold and 1 at the ends.
+    """
 
     text: Text
     stances: tuple[Stance, ...] = Field(strict=False)
@@ -84,6 +91,7 @@ class Record(_Strict):
     near_miss: NearMiss | None = None
     origin: Span = "written"
     annotator: Span | None = None
+    confidence: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     note: Span | None = None
 
     @model_validator(mode="after")
@@ -98,6 +106,8 @@ class Record(_Strict):
                     raise ValueError(f"stances.{index}.{name}: {span!r} does not stand in the text letter for letter")
         if self.near_miss is not None and self.stances:
             raise ValueError("near_miss: only for a record without stances")
+        if self.confidence is not None and self.suggested_by is None:
+            raise ValueError(f"confidence: only for a suggestion, whose annotator is {MODEL_PREFIX}VERSION")
         return self
 
     @property
@@ -105,6 +115,13 @@ class Record(_Strict):
         """The labels that hold, in the project's column order."""
         present = {stance.label for stance in self.stances}
         return tuple(label for label in LABELS if label in present)
+
+    @property
+    def suggested_by(self) -> str | None:
+        """The version of the model whose labels these are; None where they are a person's."""
+        if self.annotator is None or not self.annotator.startswith(MODEL_PREFIX):
+            return None
+        return self.annotator.removeprefix(MODEL_PREFIX)
 
     def to_json(self) -> str:
         """One JSON line (without the line break); fields at their default are left out, required ones kept."""

@@ -137,3 +137,37 @@ def test_a_dataset_can_begin_with_empty_files(tmp_path: Path) -> None:
         (tmp_path / f"{split}.jsonl").touch()
     file = write(tmp_path / "new.jsonl", {"text": TEXTS[0]})
     assert sum(add_records(file, tmp_path)[0].values()) == 1
+
+
+def test_labels_of_a_model_that_nobody_has_read_are_refused(dataset: Path, tmp_path: Path) -> None:
+    before = content(dataset)
+    file = write(
+        tmp_path / "new.jsonl",
+        {"text": TEXTS[0], "annotator": "writer-1"},
+        {"text": TEXTS[1], "annotator": "model:0.1.0", "confidence": 0.3},
+        {"text": TEXTS[2], "annotator": "model:0.1.0"},
+    )
+    done = communique("annotations", "add", file, "--annotations", dataset)
+    assert (done.returncode, done.stdout) == (2, "")
+    [line] = done.stderr.splitlines()
+    assert f"{file}:2: annotator: 'model:0.1.0': nobody has read the labels of 2 suggested records" in line
+    assert "--annotator NAME" in line
+    assert content(dataset) == before
+
+    done = communique("annotations", "add", file, "--annotations", dataset, "--annotator", "model:0.2.0")
+    assert done.returncode == 2
+    assert content(dataset) == before
+
+    done = communique("annotations", "add", file, "--annotations", dataset, "--annotator", "ada")
+    assert done.returncode == 0, done.stderr
+    added = [record for record in load_annotations(dataset).all() if record.text in TEXTS]
+    assert {record.text: record.annotator for record in added} == dict(
+        zip(TEXTS[:3], ["writer-1", "ada", "ada"], strict=True)
+    )
+    assert all(record.confidence is None for record in added)
+
+
+def test_only_a_suggestion_has_a_confidence(dataset: Path, tmp_path: Path) -> None:
+    file = write(tmp_path / "new.jsonl", {"text": TEXTS[0], "annotator": "ada", "confidence": 0.3})
+    [problem] = add_records(file, dataset)[1]
+    assert str(problem) == f"{file}:1: confidence: only for a suggestion, whose annotator is model:VERSION"

@@ -6,7 +6,7 @@ import pytest
 from conftest import communique
 
 from model.errors import InputError
-from model.records import Record, Stance, read_records
+from model.records import Record, Stance, read_records, write_records
 from training.annotations.exchange import FORMATS, export_records, import_records
 from training.dataset import load_annotations
 
@@ -361,3 +361,98 @@ def test_a_json_min_export_is_told_apart(tmp_path: Path) -> None:
     path.write_text(json.dumps([{"text": WARN, "id": 1, "sentiment": "hedge", "annotator": 1}]))
     [problem] = import_records("label-studio", path).problems
     assert "not as JSON-MIN" in str(problem)
+
+
+SUGGESTED = Record(
+    text=WARN,
+    stances=(Stance(label="hedge", cue="may"),),
+    id="c1",
+    origin="archive",
+    annotator="model:0.1.0",
+    confidence=0.12,
+)
+
+
+def test_suggestions_are_predictions_in_label_studio_and_only_what_a_person_submits_comes_back(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.json"
+    export_records("label-studio", [SUGGESTED, RECORDS[0]], path)
+    suggested, finished = json.loads(path.read_text())
+    assert ("annotations" in suggested, "predictions" in finished) == (False, False)
+    [prediction] = suggested["predictions"]
+    assert (prediction["model_version"], prediction["score"]) == ("0.1.0", 0.12)
+    assert [item["value"] for item in prediction["result"]] == [
+        {"choices": ["hedge"]},
+        {"start": 6, "end": 9, "text": "may", "labels": ["cue:hedge"]},
+    ]
+    found = import_records("label-studio", path)
+    assert (found.records, found.problems) == ([RECORDS[0]], [])
+    assert found.left_out == [f"{path}:1: skipped: not annotated: predictions alone"]
+
+    # What the tool exports when one was submitted as it stood, one changed, one skipped and one never opened.
+    stored = [{"id": 7, "task": 1, "project": 83, "cluster": None, "mislabeling": 0.0, **prediction}]
+    changed = [studio_result("choices", ["denial"]) | {"origin": "prediction-changed"}]
+    submitted = {"result": prediction["result"], "parent_prediction": 7, "prediction": stored[0]}
+    tasks = [
+        studio_task(1, WARN, submitted),
+        studio_task(2, WARN, {"result": changed, "parent_prediction": 7}),
+        studio_task(3, WARN, {"result": prediction["result"], "was_cancelled": True}),
+        studio_task(4, WARN),
+    ]
+    kept = {"predictions": stored, "meta": suggested["meta"]}
+    path.write_text(json.dumps([task | kept for task in tasks]))
+    found = import_records("label-studio", path)
+    person = SUGGESTED.model_copy(update={"annotator": None, "confidence": None, "genre": "wire"})
+    assert found.records == [person, person.model_copy(update={"stances": (Stance(label="denial"),)})]
+    assert found.left_out == [
+        f"{path}:3: skipped: skipped by the annotator",
+        f"{path}:4: skipped: not annotated: predictions alone",
+    ]
+
+
+def test_suggestions_have_no_answer_in_prodigy_until_a_person_gives_one(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.jsonl"
+    export_records("prodigy", [SUGGESTED], path)
+    task = json.loads(path.read_text())
+    assert "answer" not in task
+    assert (task["accept"], task["spans"]) == (["hedge"], [{"start": 6, "end": 9, "label": "cue:hedge"}])
+    found = import_records("prodigy", path)
+    assert (found.records, found.problems) == ([], [])
+    assert found.left_out == [f"{path}:1: skipped: no `answer`: not annotated"]
+    saved = {"_input_hash": 1, "_task_hash": 2, "_view_id": "blocks", "_annotator_id": "2026-11-28_ada"}
+    path.write_text(json.dumps(task | saved | {"accept": ["none"], "spans": [], "answer": "accept"}) + "\n")
+    expected = Record(text=WARN, stances=(), id="c1", origin="archive")
+    assert import_records("prodigy", path).records == [expected]
+
+
+def test_suggestions_wait_for_the_name_of_their_reader_in_a_spreadsheet(tmp_path: Path) -> None:
+    path = tmp_path / "sheet.csv"
+    export_records("csv", [SUGGESTED, SUGGESTED.model_copy(update={"text": WARN[:-1]})], path)
+    with path.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["suggested_by"], row["annotator"]) for row in rows] == [("0.1.0", "")] * 2
+    rows[1] |= {"annotator": "ada", "labels": "threat", "hedge_cue": ""}
+    with path.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    found = import_records("csv", path)
+    expected = Record(text=WARN[:-1], stances=(Stance(label="threat"),), id="c1", origin="archive", annotator="ada")
+    assert (found.records, found.problems) == ([expected], [])
+    assert found.left_out == [f"{path}:2: skipped: a suggestion without a name in `annotator`: nobody has read it"]
+
+
+def test_a_suggestion_stays_one_in_doccano_and_add_asks_who_has_read_it(dataset: Path, tmp_path: Path) -> None:
+    path, new = tmp_path / "admin.jsonl", tmp_path / "new.jsonl"
+    write_records(tmp_path / "suggested.jsonl", [SUGGESTED])
+    communique("annotations", "export", "doccano", "--records", tmp_path / "suggested.jsonl", "--out", path)
+    task = json.loads(path.read_text())
+    assert (task["cats"], task["entities"]) == (["hedge"], [[6, 9, "cue:hedge"]])
+    # doccano gives back whatever keys it does not know.
+    entity = {"id": 31, "label": "cue:hedge", "start_offset": 6, "end_offset": 9}
+    path.write_text(json.dumps(task | {"id": 1, "entities": [entity], "Comments": []}) + "\n")
+    assert communique("annotations", "import", "doccano", path, "--out", new).returncode == 0
+    assert read_records(new) == [SUGGESTED.model_copy(update={"confidence": None})]
+    done = communique("annotations", "add", new, "--annotations", dataset)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "nobody has read" in done.stderr
+    assert communique("annotations", "add", new, "--annotations", dataset, "--annotator", "ada").returncode == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SENTENCES, communique, write_dataset
+from conftest import SENTENCES, accept_predictions, communique, write_dataset
 
 from model.artefact import RELEASED
 from model.classifier import StanceClassifier
@@ -65,6 +65,7 @@ def test_suggestions_are_doubtful_distinct_and_fit_to_be_added(scored: Path, tmp
     assert len(texts) == len(set(texts)) == len(ARCHIVE) - 6
     classifier = StanceClassifier.load()
     assert [record.labels for record in records] == [each.labels for each in classifier.classify(texts)]
+    assert {record.suggested_by for record in records} == {classifier.manifest.version}
 
     few = tmp_path / "few.jsonl"
     assert communique("suggest", scored, "--out", few, "--count", "4", *options).returncode == 0
@@ -72,13 +73,23 @@ def test_suggestions_are_doubtful_distinct_and_fit_to_be_added(scored: Path, tmp
     # The first is the one whose threat is most in doubt.
     found = classifier.classify(texts)
     scores = np.array([[each.scores[label] for label in LABELS] for each in found])
-    assert np.argmax(doubts(scores, classifier.manifest.thresholds)[:, LABELS.index("threat")]) == 0
+    doubt = doubts(scores, classifier.manifest.thresholds)
+    assert np.argmax(doubt[:, LABELS.index("threat")]) == 0
+    assert [record.confidence for record in records] == pytest.approx(1 - doubt.max(axis=1), abs=1e-3)
 
-    # To a tool and back, then into the dataset.
+    # Nobody has read them yet.
+    unread = communique("annotations", "add", out, *options)
+    assert unread.returncode == 2
+    assert f"nobody has read the labels of {len(records)} suggested records" in unread.stderr
+
+    # To a tool, where a person accepts them all, and back, then into the dataset.
     tasks, new = tmp_path / "tasks.json", tmp_path / "new.jsonl"
     assert communique("annotations", "export", "label-studio", "--records", out, "--out", tasks).returncode == 0
+    accept_predictions(tasks, tasks)
     assert communique("annotations", "import", "label-studio", tasks, "--out", new).returncode == 0
-    assert read_records(new) == records
+    assert read_records(new) == [
+        record.model_copy(update={"annotator": None, "confidence": None}) for record in records
+    ]
     added = communique("annotations", "add", new, "--annotator", "ada", *options)
     assert added.returncode == 0, added.stdout + added.stderr
     assert sum(int(line.split("\t")[1]) for line in added.stdout.splitlines()) == len(records)

@@ -21,7 +21,7 @@ from model.errors import InputError
 from model.files import sha256_text
 from model.labels import LABELS, Label
 from model.present import resolve_model
-from model.records import Record, Stance
+from model.records import MODEL_PREFIX, Record, Stance
 from training.annotations.add import id_of
 from training.annotations.check import read_benchmark
 from training.annotations.language import other_language
@@ -124,7 +124,7 @@ def suggest(
     model: str | Path | None = None,
     benchmarks: Sequence[Path] = (),
 ) -> list[Record]:
-    """The sentences of a scored archive whose annotation would help most, with the model's own labels.
+    """The sentences of a scored archive whose annotation would help most, as suggestions with the model's own labels.
 
     A quarter for each label, in turn. None is near to another, to a record of the dataset or to a benchmark.
 
@@ -154,5 +154,7 @@ def _record(scored: Scored, label: Label, manifest: Manifest) -> Record:
         # Sentences of one document stay in one split.
         group="d" + sha256_text(scored.document)[:12],
         origin="archive",
-        note=f"labels of model {manifest.version}, in doubt of {label}: {probability:.2f}, threshold {threshold:.2f}",
+        annotator=MODEL_PREFIX + manifest.version,
+        confidence=round(1 - max(scored.doubts), 4),
+        note=f"model {manifest.version} doubted {label}: {probability:.2f}, threshold {threshold:.2f}",
     )

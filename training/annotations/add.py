@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from model.errors import RecordError
+from model.errors import InputError, RecordError
 from model.files import write_aside
 from model.records import Record, json_lines, parse_record
 from training.annotations.check import content_problems, read_benchmark
@@ -29,6 +29,8 @@ def _read(file: Path, annotator: str | None) -> tuple[list[Placed], list[RecordE
             problems.append(error)
             continue
         filled = {"id": record.id or id_of(record.text), "annotator": record.annotator or annotator}
+        if record.suggested_by is not None and annotator is not None:
+            filled |= {"annotator": annotator, "confidence": None}
         record = record.model_copy(update=filled)
         placed.append(Placed(record, split_of(group_of(record)), file, number))
     return placed, problems
@@ -42,14 +44,14 @@ def add_records(
     Where there is any problem, in the file or in the dataset as it stands, nothing is written.
 
     Args:
-        annotator: name for records that have none.
+        annotator: name for records that have none, and for suggestions: of the person who has read them.
         benchmarks: see `training.annotations.check.check_annotations`.
 
     Returns:
         How many records went where, and all problems; one of the two is empty.
 
     Raises:
-        InputError: a file is missing or cannot be read.
+        InputError: a file is missing or cannot be read, or there are suggestions and no `annotator`.
     """
     barred = [sentence for path in benchmarks for sentence in read_benchmark(path)]
     known, problems = scan_annotations(folder)
@@ -59,6 +61,13 @@ def add_records(
     for placed in known:
         register.enter(placed.record, placed.path, placed.line)
     added, problems = _read(file, annotator)
+    unread = [placed for placed in added if placed.record.suggested_by is not None]
+    if unread:
+        first, many = unread[0], "record" if len(unread) == 1 else "records"
+        raise InputError(
+            f"{first.path}:{first.line}: annotator: {first.record.annotator!r}: nobody has read the labels of "
+            f"{len(unread)} suggested {many}; --annotator NAME says who has"
+        )
     fresh = []
     for placed in added:
         found = register.enter(placed.record, placed.path, placed.line)

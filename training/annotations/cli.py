@@ -178,9 +178,9 @@ def suspects_command(
 def import_command(format_name: str, file: Path, out: Path) -> None:
     """Turn a file of an annotation tool into records, ready for `add`.
 
-    FORMAT is label-studio (JSON), prodigy (JSONL), doccano (JSONL) or csv. Tasks that hold no judgement are named on
-    stderr. A task that cannot be read is a line on stdout, and then nothing is written. Lines of a JSON array are
-    its tasks, counted from 1.
+    FORMAT is label-studio (JSON), prodigy (JSONL), doccano (JSONL) or csv. Tasks that hold no judgement, such as
+    suggestions that nobody has accepted or changed, are named on stderr. A task that cannot be read is a line on
+    stdout, and then nothing is written. Lines of a JSON array are its tasks, counted from 1.
     """
     from training.annotations.exchange import import_records
 
@@ -206,7 +206,10 @@ def import_command(format_name: str, file: Path, out: Path) -> None:
 def export_command(format_name: str, out: Path, splits: tuple[Any, ...], file: Path | None, folder: Path) -> None:
     """Write the dataset as a file of an annotation tool; `import` gives the same records back.
 
-    FORMAT is label-studio (JSON), prodigy (JSONL), doccano (JSONL) or csv.
+    FORMAT is label-studio (JSON), prodigy (JSONL), doccano (JSONL) or csv. Suggestions become pre-annotations for
+    people to accept or change: predictions in Label Studio, tasks without an answer in Prodigy (give the file to a
+    recipe, not to db-in), rows of a CSV with an empty `annotator`. doccano knows only finished labels; there `add`
+    asks who read them.
     """
     from training.annotations.exchange import export_records
     from training.dataset import load_annotations
@@ -224,14 +227,15 @@ def export_command(format_name: str, out: Path, splits: tuple[Any, ...], file: P
 
 @annotations_group.command("add")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--annotator", help="Name for records that have none.")
+@click.option("--annotator", help="Name for records that have none, and of who has read suggestions.")
 @benchmark_option
 @annotations_option
 def add_command(file: Path, annotator: str | None, benchmarks: tuple[Path, ...], folder: Path) -> None:
     """Append the records of FILE to the dataset, or none of them if there is any problem.
 
     Records without an id get one, and each goes to the split that the hash of its group gives. Lines that are there
-    already are never touched. Prints how many records went where.
+    already are never touched. Suggestions that nobody has read (their annotator is `model:VERSION`) are refused;
+    --annotator puts the name of who has read them in its place. Prints how many records went where.
     """
     from training.annotations.add import add_records
 
@@ -269,8 +273,8 @@ def suggest_command(
     """Propose the sentences of ARCHIVE, a folder of `communique score --out`, whose annotation would help most.
 
     Each label in turn takes the sentence that the model doubts most and that is least like those taken before; none is
-    near to another or to the dataset. They are written as records with the model's own labels, for people to put right:
-    in an annotation tool, or in the file itself.
+    near to another or to the dataset. They are written as records with the model's own labels and the annotator
+    `model:VERSION`, for people to put right: in an annotation tool, or in the file itself.
 
     \b
     Example:

@@ -4,6 +4,9 @@ Read: text classification (`label`: names), sequence labelling (`label`: [start,
 offsets when relations are on), intent detection and slot filling (`cats` and `entities`). Written: the last, which
 alone has place for labels and spans. Extra keys are a task's metadata; comments become the record's note.
 
+doccano has no pre-annotations: a suggestion's labels look like anyone's there, and its export does not tell what was
+read. So `model:VERSION` stays the annotator in the metadata, and `communique annotations add` asks who read it.
+
 The format: `backend/data_export` of https://github.com/doccano/doccano
 """
 
@@ -63,7 +66,8 @@ def _task(record: Record) -> dict[str, Any]:
     for span in given.spans:
         start = record.text.index(span.text)
         entities.append([start, start + len(span.text), span.name])
-    return {"text": record.text, "cats": given.labels, "entities": entities, "meta": given.fields}
+    fields = dict(given.fields) if record.suggested_by is None else {**given.fields, "annotator": record.annotator}
+    return {"text": record.text, "cats": given.labels, "entities": entities, "meta": fields}
 
 
 def write(stream: IO[str], records: Sequence[Record]) -> None:

@@ -66,6 +66,8 @@ def import_records(name: str, path: Path) -> Imported:
 def export_records(name: str, records: Sequence[Record], path: Path) -> None:
     """Write records as a tool's file; importing it again gives the same records.
 
+    Suggestions are written as what the tool shows for a person to accept or change, and come back once one has.
+
     Args:
         name: one of `FORMATS`.
     """

@@ -24,8 +24,8 @@ NONE = "none"
 CHOICES = (*LABELS, NONE)
 """What an annotator chooses from."""
 
-FIELDS = tuple(name for name in Record.model_fields if name not in ("text", "stances"))
-"""Fields of a record that travel as metadata."""
+FIELDS = tuple(name for name in Record.model_fields if name not in ("text", "stances", "confidence"))
+"""Fields of a record that travel as metadata. A model's confidence does not: what comes back is a person's."""
 
 
 _Item = TypeVar("_Item")
@@ -63,7 +63,10 @@ class Judgement:
 
 
 def judgement_of(record: Record) -> Judgement:
-    """A record in the words of the tools."""
+    """A record in the words of the tools.
+
+    A suggestion's annotator stays behind, so that what a person makes of it comes back without one.
+    """
     spans = [
         Span(f"{role}:{stance.label}", found)
         for stance in record.stances
@@ -71,9 +74,10 @@ def judgement_of(record: Record) -> Judgement:
         if (found := getattr(stance, role)) is not None
     ]
     labels = [stance.label for stance in record.stances]
-    return Judgement(
-        record.text, labels or [NONE], spans, record.model_dump(exclude_defaults=True, include=set(FIELDS))
-    )
+    fields = record.model_dump(exclude_defaults=True, include=set(FIELDS))
+    if record.suggested_by is not None:
+        del fields["annotator"]
+    return Judgement(record.text, labels or [NONE], spans, fields)
 
 
 def known_fields(*sources: object) -> dict[str, Any]:

@@ -12,7 +12,9 @@ A labelling configuration that fits::
       </Labels>
     </View>
 
-The format: https://labelstud.io/guide/task_format
+A suggestion is written as a prediction, which the tool shows as a pre-annotation; only annotations are read.
+
+The format: https://labelstud.io/guide/task_format, https://labelstud.io/guide/predictions
 """
 
 import json
@@ -67,7 +69,9 @@ def judge(task: dict[str, Any]) -> Judgement:
     annotations = list_of(dict, task.get("annotations"), "annotations")
     done = [given for given in annotations if not given.get("was_cancelled")]
     if not done:
-        raise Skipped("skipped by the annotator" if annotations else "not annotated")
+        if annotations:
+            raise Skipped("skipped by the annotator")
+        raise Skipped("not annotated: predictions alone" if task.get("predictions") else "not annotated")
     done = [given for given in done if given.get("ground_truth")] or done
     fields = known_fields(data, task.get("meta"))
     judgements = [_annotation(data["text"], given, fields) for given in done]
@@ -99,18 +103,21 @@ def _annotation(text: str, annotation: dict[str, Any], fields: dict[str, Any]) -
 
 def _task(record: Record) -> dict[str, Any]:
     given = judgement_of(record)
-    common = {"to_name": "text", "origin": "manual"}
+    common = {"to_name": "text", "origin": "manual" if record.suggested_by is None else "prediction"}
     choice = {"id": "stance", "from_name": "stance", "type": "choices", "value": {"choices": given.labels}}
     results = [choice | common]
     for span in given.spans:
         start = record.text.index(span.text)
         value = {"start": start, "end": start + len(span.text), "text": span.text, "labels": [span.name]}
         results.append({"id": span.name, "from_name": "span", "type": "labels", "value": value} | common)
-    annotation = {"result": results, "was_cancelled": False, "ground_truth": False}
-    return {"data": {"text": record.text}, "meta": given.fields, "annotations": [annotation]}
+    task = {"data": {"text": record.text}, "meta": given.fields}
+    if record.suggested_by is None:
+        return task | {"annotations": [{"result": results, "was_cancelled": False, "ground_truth": False}]}
+    score = {} if record.confidence is None else {"score": record.confidence}
+    return task | {"predictions": [{"model_version": record.suggested_by, **score, "result": results}]}
 
 
 def write(stream: IO[str], records: Sequence[Record]) -> None:
-    """Write the tasks, each with the record's judgement as its annotation."""
+    """Write the tasks, each with the record's judgement as its annotation, or a suggestion's as its prediction."""
     json.dump([_task(record) for record in records], stream, ensure_ascii=False, indent=1)
     stream.write("\n")

@@ -1,4 +1,7 @@
-"""CSV for spreadsheets: `text`, `labels` joined by `|`, one column a span (`threat_cue` …), one a further field."""
+"""CSV for spreadsheets: `text`, `labels` joined by `|`, one column a span (`threat_cue` …), one a further field.
+
+A suggestion names its model in one more column, `suggested_by`, and leaves `annotator` for the name of who reads it.
+"""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -11,7 +14,7 @@ from model.records import Record
 from training.annotations.judgement import FIELDS, ROLES, Faulty, Judgement, Skipped, Span, judgement_of, known_fields
 
 _SPANS = {f"{label}_{role}": f"{role}:{label}" for label in LABELS for role in ROLES}
-COLUMNS = ("text", "labels", *_SPANS, *FIELDS)
+COLUMNS = ("text", "labels", *_SPANS, *FIELDS, "suggested_by")
 """All columns; of these only `text` and `labels` are needed."""
 
 _TRUTH = {"true": True, "false": False}
@@ -49,7 +52,7 @@ def judge(row: dict[str, str]) -> Judgement:
     """What a row says.
 
     Raises:
-        Skipped: the cell of labels is empty.
+        Skipped: the cell of labels is empty, or nobody has put a name to a suggestion.
         Faulty: there is no text.
     """
     if not row["text"].strip():
@@ -57,6 +60,8 @@ def judge(row: dict[str, str]) -> Judgement:
     labels = [label for label in row["labels"].split("|") if label.strip()]
     if not labels:
         raise Skipped("no label; a sentence without a stance needs the label `none`")
+    if row.get("suggested_by") and not (row.get("annotator") or "").strip():
+        raise Skipped("a suggestion without a name in `annotator`: nobody has read it")
     spans = [Span(name, row[column]) for column, name in _SPANS.items() if row.get(column)]
     fields: dict[str, Any] = {name: value for name, value in known_fields(row).items() if value != ""}
     if "difficult" in fields:
@@ -67,11 +72,15 @@ def judge(row: dict[str, str]) -> Judgement:
 
 def write(stream: IO[str], records: Sequence[Record]) -> None:
     """Write a header and one row a record."""
-    writer = csv.DictWriter(stream, COLUMNS, restval="", lineterminator="\n")
+    suggested = any(record.suggested_by is not None for record in records)
+    columns = COLUMNS if suggested else [column for column in COLUMNS if column != "suggested_by"]
+    writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
     writer.writeheader()
     column_of = {name: column for column, name in _SPANS.items()}
     for record in records:
         given = judgement_of(record)
         spans = {column_of[span.name]: span.text for span in given.spans}
         fields = {name: "true" if value is True else value for name, value in given.fields.items()}
+        if record.suggested_by is not None:
+            fields["suggested_by"] = record.suggested_by
         writer.writerow({"text": record.text, "labels": "|".join(given.labels or ()), **spans, **fields})
