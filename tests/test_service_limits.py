@@ -17,10 +17,10 @@ from serving.settings import Settings, describe_settings
 
 LIMITS = {
     "COMMUNIQUE_MAX_BODY_BYTES": "200000",
-    "COMMUNIQUE_MAX_SENTENCES": "1000",
+    "COMMUNIQUE_MAX_SENTENCES": "5000",
     "COMMUNIQUE_MAX_CHARACTERS": "500",
     "COMMUNIQUE_MAX_TOKENS": "20",
-    "COMMUNIQUE_MAX_WAITING_TOKENS": "4000",
+    "COMMUNIQUE_MAX_WAITING_TOKENS": "40000",
     "COMMUNIQUE_MAX_SECONDS": "6",
     "COMMUNIQUE_MAX_FEEDBACK_BYTES": "300",
     "COMMUNIQUE_CORS_ORIGINS": "https://desk.example, https://lab.example",
@@ -122,20 +122,20 @@ def test_packed_bodies_are_refused_unread(client: httpx.Client) -> None:
 
 
 def test_sentences_characters_and_tokens_have_their_limits(client: httpx.Client) -> None:
-    assert classify(client, *["fine"] * 1001).status_code == 413
+    assert classify(client, *["fine"] * 5001).status_code == 413
     long, many = classify(client, "x" * 501, "word " * 30).json()["results"]
     assert long["error"] == {"code": "too_long", "detail": "has 501 characters; at most 500 can be judged"}
     assert many["error"] == {"code": "too_many_tokens", "detail": "32 tokens; at most 20 can be judged"}
 
 
 def test_what_may_never_wait_is_too_large(client: httpx.Client) -> None:
-    response = classify(client, *["one two three four five six seven eight nine ten"] * 300)
+    response = classify(client, *["one two three four five six seven eight nine ten"] * 3000)
     assert response.status_code == 413
-    assert "at most 4000" in response.json()["detail"]
+    assert "at most 40000" in response.json()["detail"]
 
 
 def test_beyond_the_bound_on_waiting_work_429_comes_at_once(client: httpx.Client) -> None:
-    sentences = ["one two three four five"] * 450
+    sentences = ["one two three four five"] * 4500
     statuses = []
 
     def ask() -> None:
@@ -171,7 +171,7 @@ def test_a_body_that_trickles_is_cut_off(client: httpx.Client) -> None:
 
 
 def test_who_hangs_up_frees_the_work(client: httpx.Client) -> None:
-    body = json.dumps({"sentences": ["one two three four five"] * 450}).encode()
+    body = json.dumps({"sentences": ["one two three four five"] * 4500}).encode()
     for _ in range(3):
         with raw(client, "POST /v1/classify HTTP/1.1") as connection:
             connection.sendall(f"\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)

@@ -1,5 +1,6 @@
 """Signed models: where a key is configured, nothing else is loaded."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -45,7 +46,9 @@ def test_only_what_the_configured_key_signed_is_loaded(
     assert refused.returncode == 3  # the released model is not signed with it
     assert communique("classify", "--model", model, "Peru waits.").returncode == 0
     manifest = model / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"hedge": 0.6', '"hedge": 0.7', 1))
+    content = json.loads(manifest.read_text())
+    content["thresholds"]["hedge"] /= 2
+    manifest.write_text(json.dumps(content))
     with pytest.raises(ArtefactError, match="not a signature of"):
         open_artefact(model)
 

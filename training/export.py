@@ -1,6 +1,7 @@
 """From the torch network to the light engine: OpenVINO IR with int8 weights and static int8 activations."""
 
 import contextlib
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,6 +49,8 @@ def export_light(network: StanceNetwork, token_ids: Sequence[Sequence[int]], gra
     from nncf.quantization.advanced_parameters import AdvancedSmoothQuantParameters
 
     example = {name: torch.from_numpy(np.repeat(array, 2, axis=0)) for name, array in _padded(token_ids[0]).items()}
+    # Each node left out would be a line.
+    nncf.set_log_level(logging.WARNING)
     # NNCF and the converter report on stdout, which is for results.
     with contextlib.redirect_stdout(sys.stderr), torch.no_grad():
         plain = openvino.convert_model(_LogitsOnly(network).eval(), example_input=example)
