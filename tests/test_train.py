@@ -58,6 +58,27 @@ def test_the_light_engine_agrees_with_the_torch_weights(tiny_model: Path, tiny_e
     assert np.corrcoef(full.ravel(), light.ravel())[0, 1] > 0.99
 
 
+def test_what_training_rounds_to_bfloat16_the_engine_does_not(
+    tiny_encoder: Path, dataset: Path, tmp_path: Path
+) -> None:
+    done = communique(
+        *(
+            "train",
+            "--annotations",
+            dataset,
+            "--encoder",
+            tiny_encoder,
+            "--out",
+            tmp_path / "m",
+            "--epochs",
+            "1",
+            "--bf16",
+        )
+    )
+    assert done.returncode == 0, done.stderr
+    assert '"bf16"' not in (tmp_path / "m" / "light.xml").read_text()
+
+
 def test_two_runs_give_identical_weights(tiny_encoder: Path, dataset: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
         done = communique(

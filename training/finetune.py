@@ -229,4 +229,6 @@ def fine_tune(
         # The first process deletes the checkpoints that the others may still be reading.
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
-    return network.to("cpu").eval()
+    # Without the autocast that the Trainer wrapped around it: the exported graph would round to bfloat16 as well.
+    unwrapped: StanceNetwork = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    return unwrapped.to("cpu").eval()
