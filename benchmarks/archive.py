@@ -96,7 +96,7 @@ def flat(answers: list[Any]) -> list[list[float]]:
 
 def bare(archive: Path, out: Path) -> float:
     """Seconds of the light engine alone."""
-    classifier = StanceClassifier.load()
+    classifier = StanceClassifier.load(offline=True)
     encoded = [ids for ids in classifier.encode(list(sentences_of(archive))) if isinstance(ids, list)]
     mean = sum(map(len, sentences_of(archive))) / len(encoded)
     step = max(1, int(SHARD_CHARACTERS / mean))

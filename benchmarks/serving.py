@@ -2,7 +2,7 @@
 
     python benchmarks/serving.py                       # three rounds, all contestants; a quarter of an hour
     python benchmarks/serving.py --quick               # one short round, to see that it runs
-    python benchmarks/serving.py --infinity VENV/bin/python --json out.json
+    python benchmarks/serving.py --infinity VENV/bin/infinity_emb --json out.json
 
 Contestants, each started anew in every round, the bare engine measured anew before each of them:
 
@@ -140,7 +140,7 @@ def command_of(name: str, infinity: Path | None, folder: Path) -> tuple[list[str
         return [sys.executable, "-m", "uvicorn", "peer_pipeline:app", "--log-level", "error", "--port"], "/readyz"
     options = ["--model-id", str(folder), "--engine", "torch", "--device", "cpu", "--dtype", "float32"]
     options += ["--no-model-warmup", "--no-bettertransformer", "--served-model-name", "stance", "--port"]
-    return [str(infinity), "-m", "infinity_emb", "v2", *options], "/health"
+    return [str(infinity), "v2", *options], "/health"
 
 
 def save_encoder(folder: Path) -> None:
@@ -277,7 +277,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8, help="of each load")
     parser.add_argument("--quick", action="store_true", help="one round of two seconds a load")
     parser.add_argument("--only", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS))
-    parser.add_argument("--infinity", type=Path, help="Python of an environment that has infinity-emb[server,torch]")
+    parser.add_argument(
+        "--infinity", type=Path, help="the infinity_emb command of an installed infinity-emb[server,torch]"
+    )
     parser.add_argument("--json", type=Path, help="write all figures there")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()

@@ -49,7 +49,7 @@ class Subject:
     @classmethod
     def load(cls, model: str | Path | None) -> Self:
         """A folder, a tag of the registry, or None for the present one; see `StanceClassifier.load`."""
-        classifier = StanceClassifier.load(model)
+        classifier = StanceClassifier.load(model, offline=True)
         manifest = classifier.manifest
         entry = ModelEntry(
             version=manifest.version,

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from model.artefact import LIGHT_GRAPH, TOKENIZER, Manifest, open_artefact
 from model.calibration import Floats, decide, probabilities
-from model.engine import LightEngine
+from model.engine import OFFLINE_STREAMS, LightEngine, available_threads
 from model.errors import SentenceError
 from model.labels import LABELS, Label
 from model.present import resolve_model
@@ -46,12 +46,13 @@ class StanceClassifier:
         self._engine = engine
 
     @classmethod
-    def load(cls, model: str | Path | None = None, threads: int | None = None) -> Self:
+    def load(cls, model: str | Path | None = None, threads: int | None = None, *, offline: bool = False) -> Self:
         """Load a model, its digests checked first.
 
         Args:
             model: a folder, a tag of the registry, or None for the present model; see `model.present.resolve_model`.
             threads: CPU threads of the engine; all available for None.
+            offline: run several batches at once, for the most sentences a second where nobody waits for one answer.
 
         Raises:
             InputError: no such version in the registry.
@@ -59,7 +60,9 @@ class StanceClassifier:
         """
         folder = resolve_model(model)
         manifest = open_artefact(folder)
-        return cls(manifest, load_tokenizer(folder / TOKENIZER), LightEngine(folder / LIGHT_GRAPH, threads))
+        threads = threads or available_threads()
+        streams = min(threads, OFFLINE_STREAMS) if offline else 1
+        return cls(manifest, load_tokenizer(folder / TOKENIZER), LightEngine(folder / LIGHT_GRAPH, threads, streams))
 
     def encode(
         self, sentences: Sequence[str], max_characters: int = MAX_CHARACTERS, max_tokens: int | None = None

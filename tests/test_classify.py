@@ -11,6 +11,7 @@ from model.artefact import RELEASED, open_artefact
 from model.classifier import StanceClassifier
 from model.errors import SentenceError
 from model.labels import LABELS
+from model.records import read_records
 
 PLAIN = [
     ("The ministry denied that any talks had taken place.", ["denial"]),
@@ -48,6 +49,14 @@ def test_a_sentence_gets_the_same_scores_alone_and_in_any_company(released: Stan
     # Equal to the last bit where this was developed; 1e-3 is the promise for any machine.
     np.testing.assert_allclose(alone, together, atol=1e-3)
     np.testing.assert_allclose(shuffled, together[order], atol=1e-3)
+
+
+def test_streams_and_threads_change_no_bit(released: StanceClassifier, root: Path) -> None:
+    texts = [record.text for record in read_records(root / "data" / "annotations" / "dev.jsonl")][:200]
+    token_ids = [ids for ids in released.encode(texts) if isinstance(ids, list)]
+    expected = released.probabilities(token_ids)
+    for other in (StanceClassifier.load(threads=1), StanceClassifier.load(threads=2, offline=True)):
+        assert (other.probabilities(token_ids) == expected).all()
 
 
 def test_sentences_that_cannot_be_judged_are_named(released: StanceClassifier) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from model.batching import padded_length
+from model.batching import TOKEN_BUDGET, padded_length
 from serving.scheduler import OverloadedError, Scheduler
 
 
@@ -103,7 +103,7 @@ def test_one_sentence_waits_for_one_batch_of_a_long_request_only() -> None:
         asyncio.run(ask())
     # The one that was held, one of the long request, then its own.
     assert engine.batches.index([33]) == 2
-    assert len(engine.batches) == 1 + 4096 // 256 + 1
+    assert len(engine.batches) == 1 + 4096 // (TOKEN_BUDGET // 8) + 1
 
 
 def test_more_than_the_bound_is_refused_at_once_and_taken_later() -> None:

@@ -126,7 +126,7 @@ def score_command(
 def _score_rows(
     inputs: list[Input], out: Path | None, options: ReadOptions, unit: Unit, pretty: bool, model: str | None
 ) -> None:
-    classifier = StanceClassifier.load(model)
+    classifier = StanceClassifier.load(model, offline=True)
     rows = score_rows(Scorer(classifier), inputs, options, unit)
     scored = errors = 0
     with contextlib.ExitStack() as stack:

@@ -102,7 +102,7 @@ def score_archive(
 
 def score_here(job: Job, store: Store, progress: Progress) -> None:
     """The plain engine: reading, splitting and tokenising in one thread, inference here, writing in a third."""
-    classifier = StanceClassifier.load(job.model)
+    classifier = StanceClassifier.load(job.model, offline=True)
     scorer = Scorer(classifier)
     limit = RejectLimit(job.max_errors, store)
 
