@@ -34,6 +34,9 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
+# This folder comes first on the path, and holds a serving.py that is not the package.
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
 from ten_billion import plan
 
 from model.classifier import StanceClassifier
