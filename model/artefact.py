@@ -1,9 +1,9 @@
 """The artefact folder: everything that a trained model is, described by one typed manifest.
 
 A folder holds `manifest.json`, `tokenizer.json`, the light engine (`light.xml`, `light.bin`: OpenVINO IR) and, unless
-it was written light, the fine-tuned weights (`weights.safetensors`). No pickle and no code. The manifest names every
-file with its SHA-256; nothing in the folder is used before its digest has been checked. Beside the manifest may lie its
-signature, see `model.signature`.
+it was written light, the fine-tuned weights (`weights.safetensors`) with the configuration of their encoder
+(`encoder.json`). No pickle and no code. The manifest names every file with its SHA-256; nothing in the folder is used
+before its digest has been checked. Beside the manifest may lie its signature, see `model.signature`.
 """
 
 import json
@@ -26,6 +26,7 @@ TOKENIZER = "tokenizer.json"
 LIGHT_GRAPH = "light.xml"
 LIGHT_WEIGHTS = "light.bin"
 TORCH_WEIGHTS = "weights.safetensors"
+ENCODER_CONFIG = "encoder.json"
 
 
 class _Frozen(BaseModel):

@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
+import numpy as np
+import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from model.artefact import LIGHT_GRAPH, TOKENIZER, Manifest, open_artefact
@@ -16,6 +18,9 @@ from model.present import resolve_model
 
 MAX_CHARACTERS = 2000
 """Longest sentence that is tokenised at all; tokenising cost grows with characters, not only with tokens."""
+
+CPU = "cpu"
+"""The device of the light engine."""
 
 _TOKENISED_TOGETHER = 1024
 """Sentences: the tokenizer's own objects are a hundred times the size of the ids that are kept."""
@@ -29,6 +34,16 @@ class Prediction:
     scores: dict[Label, float]
 
 
+class Engine(Protocol):
+    """Token ids of sentences to logits, (sentences, 4); `token_budget` is what a batch of it holds best."""
+
+    token_budget: int
+
+    def logits(self, token_ids: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
+        """See `model.engine.LightEngine.logits`."""
+        ...
+
+
 def load_tokenizer(path: Path) -> Tokenizer:
     """The tokenizer of an artefact, with the truncation and padding that its file may carry switched off."""
     tokenizer = Tokenizer.from_file(str(path))
@@ -40,29 +55,41 @@ def load_tokenizer(path: Path) -> Tokenizer:
 class StanceClassifier:
     """A loaded model. Made by `StanceClassifier.load`."""
 
-    def __init__(self, manifest: Manifest, tokenizer: Tokenizer, engine: LightEngine) -> None:
+    def __init__(self, manifest: Manifest, tokenizer: Tokenizer, engine: Engine) -> None:
         self.manifest = manifest
         self._tokenizer = tokenizer
         self._engine = engine
 
     @classmethod
-    def load(cls, model: str | Path | None = None, threads: int | None = None, *, offline: bool = False) -> Self:
+    def load(
+        cls,
+        model: str | Path | None = None,
+        threads: int | None = None,
+        *,
+        offline: bool = False,
+        device: str = CPU,
+    ) -> Self:
         """Load a model, its digests checked first.
 
         Args:
             model: a folder, a tag of the registry, or None for the present model; see `model.present.resolve_model`.
             threads: CPU threads of the engine; all available for None.
             offline: run several batches at once, for the most sentences a second where nobody waits for one answer.
+            device: "cpu" for the light engine; "cuda" or "cuda:1" for torch on a GPU, from a model with torch weights.
 
         Raises:
-            InputError: no such version in the registry.
-            ArtefactError: see `model.artefact.open_artefact`.
+            InputError: no such version in the registry, or no such device.
+            ArtefactError: see `model.artefact.open_artefact`; no torch weights for a GPU.
+            MissingExtraError: a GPU needs torch.
         """
         folder = resolve_model(model)
         manifest = open_artefact(folder)
-        threads = threads or available_threads()
-        streams = min(threads, OFFLINE_STREAMS) if offline else 1
-        return cls(manifest, load_tokenizer(folder / TOKENIZER), LightEngine(folder / LIGHT_GRAPH, threads, streams))
+        return cls(manifest, load_tokenizer(folder / TOKENIZER), _engine(folder, threads, offline, device))
+
+    @property
+    def token_budget(self) -> int:
+        """Padded tokens in one batch of the engine."""
+        return self._engine.token_budget
 
     def encode(
         self, sentences: Sequence[str], max_characters: int = MAX_CHARACTERS, max_tokens: int | None = None
@@ -133,6 +160,15 @@ class StanceClassifier:
             if isinstance(item, SentenceError):
                 raise item
         return self.predict([item for item in encoded if not isinstance(item, SentenceError)])
+
+
+def _engine(folder: Path, threads: int | None, offline: bool, device: str) -> Engine:
+    if device != CPU:
+        from model.torch_engine import TorchEngine  # torch is not needed on a CPU
+
+        return TorchEngine(folder, device)
+    threads = threads or available_threads()
+    return LightEngine(folder / LIGHT_GRAPH, threads, min(threads, OFFLINE_STREAMS) if offline else 1)
 
 
 def _problem(index: int, sentence: str, max_characters: int) -> SentenceError | None:

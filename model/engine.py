@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from model.batching import Batch, pad, plan_batches
+from model.batching import TOKEN_BUDGET, Batch, pad, plan_batches
 from model.errors import ArtefactError
 from model.labels import LABELS
 
@@ -60,6 +60,8 @@ class LightEngine:
     Not safe for use from several threads at once: callers serialise (the service has one scoring thread).
     """
 
+    token_budget = TOKEN_BUDGET
+
     def __init__(self, graph: Path, threads: int | None = None, streams: int = 1) -> None:
         """Compile the IR at `graph` (its `.bin` beside it, memory-mapped) for `threads` CPU threads.
 
@@ -101,7 +103,7 @@ class LightEngine:
             out[list(batch.indices)] = request.get_output_tensor(0).data
 
         self._requests.set_callback(keep)
-        for batch in plan_batches([len(ids) for ids in token_ids]):
+        for batch in plan_batches([len(ids) for ids in token_ids], self.token_budget):
             ids, mask = pad(batch, token_ids)
             self._requests.start_async({INPUT_IDS: ids, ATTENTION_MASK: mask}, batch)
         self._requests.wait_all()

@@ -7,7 +7,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from model.classifier import MAX_CHARACTERS
+from model.classifier import CPU, MAX_CHARACTERS
 from model.errors import InputError
 from model.present import bentoml_home
 
@@ -25,6 +25,9 @@ class Settings(BaseSettings):
         1, ge=1, description="Processes that answer; each has an engine, they share the mapped weights."
     )
     threads: int | None = Field(None, ge=1, description="CPU threads of an engine; the cores divided by the workers.")
+    device: str = Field(
+        CPU, description="cpu, or cuda or cuda:1 for torch on a GPU, from a model that has its torch weights."
+    )
     max_body_bytes: int = Field(4 << 20, ge=1, description="Longest request body, in bytes.")
     max_sentences: int = Field(4096, ge=1, description="Most sentences in one request.")
     max_characters: int = Field(MAX_CHARACTERS, ge=1, description="Longest sentence, in characters.")

@@ -11,15 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import SENTENCES, TINY, communique, record_line, write_dataset
 from safetensors.numpy import load_file
 from servers import free_port, script
 
-from model.artefact import open_artefact
+from model.artefact import RELEASED, open_artefact
 from model.classifier import StanceClassifier
 from model.encoder import DEFAULT_SHA256, find_encoder
 from model.errors import ArtefactError
 from model.files import sha256_file
+from model.torch_engine import TorchEngine
 
 QUICK = ("--epochs", "2", "--batch-size", "8", "--seed", "3", "--threads", "1")
 
@@ -41,21 +43,33 @@ def test_the_manifest_tells_where_the_model_comes_from(tiny_model: Path) -> None
     assert manifest.version.endswith(manifest.digest[:8])
 
 
-def test_the_light_engine_agrees_with_the_torch_weights(tiny_model: Path, tiny_encoder: Path) -> None:
+def test_the_light_engine_agrees_with_the_torch_weights(tiny_model: Path) -> None:
     """Within what int8 costs on random weights: the ranking of sentences stays."""
-    import torch
-    from safetensors.torch import load_file as load_torch
-
-    from training.network import StanceNetwork
-
-    network = StanceNetwork(find_encoder(tiny_encoder), dropout=0.0).eval()
-    network.load_state_dict(load_torch(tiny_model / "weights.safetensors"))
     classifier = StanceClassifier.load(tiny_model)
     ids = [item for item in classifier.encode([text for text, _ in SENTENCES[:60]]) if isinstance(item, list)]
-    with torch.no_grad():
-        full = np.concatenate([network(torch.tensor([i]), torch.ones(1, len(i), dtype=torch.long))[0] for i in ids])
+    full = TorchEngine(tiny_model, "cpu").logits(ids)
     light = classifier._engine.logits(ids)
     assert np.corrcoef(full.ravel(), light.ravel())[0, 1] > 0.99
+
+
+def test_the_torch_engine_pads_without_a_trace(tiny_model: Path) -> None:
+    classifier = StanceClassifier.load(tiny_model)
+    ids = [item for item in classifier.encode([text for text, _ in SENTENCES[:20]]) if isinstance(item, list)]
+    engine = TorchEngine(tiny_model, "cpu")
+    alone = np.concatenate([engine.logits([one]) for one in ids])
+    assert np.allclose(engine.logits(ids), alone, atol=1e-5)
+
+
+def test_a_gpu_that_is_not_there_is_named(tiny_model: Path, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    (tmp_path / "a.txt").write_text("They denied it.", encoding="utf-8")
+    command = ("score", tmp_path / "a.txt", "--out", tmp_path / "scored", "--device", "cuda", "--model")
+    done = communique(*command, tiny_model)
+    assert done.returncode == 2
+    assert "device cuda: " in done.stderr
+    # The released model is light.
+    assert "has no torch weights" in communique(*command, RELEASED).stderr
 
 
 def test_what_training_rounds_to_bfloat16_the_engine_does_not(

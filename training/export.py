@@ -11,7 +11,7 @@ import torch
 
 from model.batching import padded_length
 from model.engine import ATTENTION_MASK, INPUT_IDS, openvino
-from training.network import StanceNetwork
+from model.network import StanceNetwork
 
 CALIBRATION_SENTENCES = 512
 """Sentences over which activation ranges are taken."""

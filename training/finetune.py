@@ -28,9 +28,10 @@ from evaluation.metrics import average_precision
 from model.batching import padded_length
 from model.encoder import Encoder
 from model.labels import LABELS
+from model.network import StanceNetwork
 from model.records import Record
 from training.dataset import to_dataset
-from training.network import StanceNetwork, stance_loss
+from training.loss import stance_loss
 from training.progress import Progress
 from training.recipe import Recipe
 from training.work import Checkpoints, last_checkpoint, leads, processes, step_of
@@ -167,7 +168,7 @@ def fine_tune(
     transformers_logging.set_verbosity_error()
     if not interactive:
         transformers_logging.disable_progress_bar()
-    network = StanceNetwork(encoder, recipe.dropout)
+    network = StanceNetwork.pretrained(encoder, recipe.dropout)
     checkpoint = last_checkpoint(work)
     if checkpoint is not None and leads():
         print(f"going on from step {step_of(checkpoint)}", file=sys.stderr)

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 
 from evaluation.metrics import average_precision, f1_scores
 from model.artefact import (
+    ENCODER_CONFIG,
     LIGHT_GRAPH,
     TOKENIZER,
     TORCH_WEIGHTS,
@@ -117,6 +118,7 @@ def train(
         if not light:
             state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
             save_file(state, folder / TORCH_WEIGHTS)
+            shutil.copyfile(encoder.folder / "config.json", folder / ENCODER_CONFIG)
         tokenizer.save(str(folder / TOKENIZER))
 
         print("calibrating on dev", file=sys.stderr)

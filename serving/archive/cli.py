@@ -72,6 +72,12 @@ def _known_encoding(context: click.Context, parameter: click.Parameter, value: s
 @click.option(
     "--engine", type=click.Choice(["here", "ray"]), default="here", show_default=True, help="Where a folder is scored."
 )
+@click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    help="In a folder: cuda, or cuda:1, for a GPU, with a model that has its torch weights.",
+)
 @click.option("--ray-address", help="A running Ray cluster: auto, or head:6379; by default one is started here.")
 @click.option("--actors", type=click.IntRange(1), help="Ray: scoring actors; one a core less one by default.")
 @model_option
@@ -158,6 +164,7 @@ def _score_folder(
     shard_size: int,
     max_errors: int,
     engine: str,
+    device: str,
     ray_address: str | None,
     actors: int | None,
 ) -> None:
@@ -172,7 +179,9 @@ def _score_folder(
 
         chosen = RayEngine(ray_address, actors)
     try:
-        found = score_archive(inputs, out, settings, model=model, forced=forced, max_errors=max_errors, engine=chosen)
+        found = score_archive(
+            *(inputs, out, settings), model=model, forced=forced, max_errors=max_errors, device=device, engine=chosen
+        )
     except KeyboardInterrupt:
         print(f"stopped; what is done stays in {out}, and the same command goes on from there", file=sys.stderr)
         raise

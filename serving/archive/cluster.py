@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from model.classifier import StanceClassifier
+from model.classifier import CPU, StanceClassifier
 from model.engine import available_threads
 from model.errors import ArtefactError, CommuniqueError, InputError
 from serving.archive.extras import needs
@@ -111,6 +111,7 @@ class RayEngine:
             zero_copy_batch=True,
             compute=ray.data.ActorPoolStrategy(size=actors),
             num_cpus=1,
+            num_gpus=0 if job.device == CPU else 1,
         )
 
 
@@ -139,7 +140,9 @@ class _Score:
     def __init__(self, job: Job, store: Store) -> None:
         self._job = job
         self._store = store
-        self._classifier = StanceClassifier.load(Path(job.model), threads=1)
+        # Ray shows each actor its own card as the first.
+        device = job.device.partition(":")[0]
+        self._classifier = StanceClassifier.load(Path(job.model), threads=1, device=device)
         if self._classifier.manifest.digest != store.run["model_digest"]:
             raise ArtefactError(f"{job.model}: another model than where the run was started")
         self._scorer = Scorer(self._classifier)

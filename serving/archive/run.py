@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from model.artefact import Manifest, open_artefact
-from model.classifier import StanceClassifier
+from model.classifier import CPU, StanceClassifier
 from model.errors import InputError
 from model.files import canonical_json, sha256_text
 from model.present import resolve_model
@@ -47,6 +47,7 @@ class Job:
     tasks: tuple[Task, ...]
     settings: Settings
     max_errors: int
+    device: str
 
 
 Engine = Callable[[Job, Store, Progress], None]
@@ -61,9 +62,13 @@ def score_archive(
     model: str | Path | None = None,
     forced: Format | None = None,
     max_errors: int = MAX_ERRORS,
+    device: str = CPU,
     engine: Engine | None = None,
 ) -> Reconciliation:
     """Score files, folders, globs or addresses into a folder; go on where an earlier run of the same was stopped.
+
+    Args:
+        device: where the model runs, see `StanceClassifier.load`.
 
     Raises:
         InputError: an input is not there, the folder was made otherwise, the disk is full, or more than `max_errors`
@@ -78,11 +83,12 @@ def score_archive(
     run: dict[str, Any] = {
         "format": 1,
         **stamp_of(manifest),
+        "device": device.partition(":")[0],
         "settings": asdict(settings),
         "inputs": {"files": len(inputs), "digest": listing},
         "libraries": _libraries(),
     }
-    job = Job(folder, tuple(tasks), settings, max_errors)
+    job = Job(folder, tuple(tasks), settings, max_errors, device)
     store = Store(out, run)
     try:
         with store.owned():
@@ -102,7 +108,7 @@ def score_archive(
 
 def score_here(job: Job, store: Store, progress: Progress) -> None:
     """The plain engine: reading, splitting and tokenising in one thread, inference here, writing in a third."""
-    classifier = StanceClassifier.load(job.model, offline=True)
+    classifier = StanceClassifier.load(job.model, offline=True, device=job.device)
     scorer = Scorer(classifier)
     limit = RejectLimit(job.max_errors, store)
 

@@ -1,8 +1,11 @@
 """The network: a pretrained encoder, one attention per label over its tokens, four independent outputs."""
 
+from pathlib import Path
+from typing import Any, Self
+
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel
+from transformers import AutoConfig, AutoModel
 
 from model.encoder import Encoder
 from model.labels import LABELS
@@ -20,22 +23,28 @@ class StanceNetwork(nn.Module):
     sentence can have any set of labels.
     """
 
-    def __init__(self, encoder: Encoder, dropout: float) -> None:
-        """Load the encoder's weights; what stands on it is random (seed torch first)."""
+    def __init__(self, encoder: Any, dropout: float) -> None:
+        """Set an encoder of transformers below; what stands on it is random (seed torch first)."""
         super().__init__()
-        # Eager attention: the form that converts to a plain graph for the light engine.
-        self.encoder = AutoModel.from_pretrained(
-            encoder.folder,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            attn_implementation="eager",
-        )
+        self.encoder = encoder
         hidden = self.encoder.config.hidden_size
         self.dropout = nn.Dropout(dropout)
         self.look = nn.Linear(hidden, len(LABELS))
         self.judge = nn.Parameter(torch.randn(len(LABELS), hidden) * hidden**-0.5)
         self.output = nn.Linear(hidden, len(LABELS))
+
+    @classmethod
+    def pretrained(cls, encoder: Encoder, dropout: float) -> Self:
+        """On the weights of a pretrained encoder, to be fine-tuned."""
+        # Eager attention: the form that converts to a plain graph for the light engine.
+        options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False, "attn_implementation": "eager"}
+        return cls(AutoModel.from_pretrained(encoder.folder, use_safetensors=True, **options), dropout)
+
+    @classmethod
+    def untrained(cls, config: Path) -> Self:
+        """On an encoder of the kind that its configuration file says, for weights that are loaded next."""
+        kind = AutoConfig.from_pretrained(config, local_files_only=True, trust_remote_code=False)
+        return cls(AutoModel.from_config(kind, trust_remote_code=False, attn_implementation="sdpa"), dropout=0.0)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Logits, float tensor (batch, 4), and each label's attention over the tokens, (batch, tokens, 4).
@@ -51,20 +60,3 @@ class StanceNetwork(nn.Module):
         mean = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
         logits = (self.dropout(seen) * self.judge).sum(dim=-1) + self.output(self.dropout(mean))
         return logits, attention
-
-
-def stance_loss(logits: Tensor, attention: Tensor, labels: Tensor, cues: Tensor, cue_weight: float) -> Tensor:
-    """Mean binary cross-entropy, plus `cue_weight` times how far each label's attention is from its cue.
-
-    Args:
-        logits: float tensor (batch, 4).
-        attention: float tensor (batch, tokens, 4), summing to 1 over the tokens.
-        labels: 0 or 1, float tensor (batch, 4).
-        cues: 1 for the tokens of a label's cue, float tensor (batch, tokens, 4); all 0 where no cue is annotated.
-        cue_weight: weight of the second term, the mean of -log(attention on the cue) over the annotated cues.
-    """
-    loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), labels)
-    annotated = cues.amax(dim=1)
-    on_cue = (attention.float() * cues).sum(dim=1).clamp(min=1e-6)
-    pointing = -(on_cue.log() * annotated).sum() / annotated.sum().clamp(min=1)
-    return loss + cue_weight * pointing

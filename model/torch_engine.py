@@ -1,0 +1,69 @@
+"""The engine for GPUs: the fine-tuned weights in torch, bfloat16 products where the device has them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from model.artefact import ENCODER_CONFIG, TORCH_WEIGHTS
+from model.batching import pad, plan_batches
+from model.errors import ArtefactError, InputError, MissingExtraError
+from model.labels import LABELS
+
+try:
+    import torch
+    from safetensors.torch import load_file
+
+    from model.network import StanceNetwork
+except ModuleNotFoundError as error:
+    raise MissingExtraError("train", str(error.name)) from None
+
+
+class TorchEngine:
+    """Token ids in, logits out; the same interface as `model.engine.LightEngine`.
+
+    Its probabilities differ a little from those of the light engine, which is int8, and by the rounding of bfloat16
+    (about three digits) with the size of the batch.
+    """
+
+    token_budget = 16_384
+
+    def __init__(self, folder: Path, device: str) -> None:
+        """Load the weights of an artefact whose digests have been checked.
+
+        Args:
+            device: as torch names it: cuda, cuda:1.
+
+        Raises:
+            InputError: there is no such device here.
+            ArtefactError: the artefact was written without its torch weights.
+        """
+        if not (folder / TORCH_WEIGHTS).is_file() or not (folder / ENCODER_CONFIG).is_file():
+            raise ArtefactError(f"{folder}: has no torch weights, so it runs on a CPU only; train it without --light")
+        try:
+            self._device = torch.device(device)
+            torch.empty(0, device=self._device)
+        except (RuntimeError, AssertionError) as error:
+            raise InputError(f"device {device}: {str(error).splitlines()[0]}") from None
+        network = StanceNetwork.untrained(folder / ENCODER_CONFIG)
+        network.load_state_dict(load_file(folder / TORCH_WEIGHTS))
+        self._network = network.to(self._device).eval()
+        self._bf16 = self._device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+    def logits(self, token_ids: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
+        """Logits, float array (sentences, 4), columns as `LABELS`, rows in the order given.
+
+        Args:
+            token_ids: ids of each sentence with special tokens, no padding.
+        """
+        out = np.empty((len(token_ids), len(LABELS)), dtype=np.float32)
+        waiting = []
+        with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
+            for batch in plan_batches([len(ids) for ids in token_ids], self.token_budget):
+                tensors = (torch.from_numpy(array).to(self._device) for array in pad(batch, token_ids))
+                waiting.append((batch, self._network(*tensors)[0]))
+        # Only now: copying each answer at once would make the device wait for the next batch to be put together.
+        for batch, logits in waiting:
+            out[list(batch.indices)] = logits.float().cpu().numpy()
+        return out
