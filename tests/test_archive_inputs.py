@@ -17,6 +17,8 @@ import fsspec
 import pyarrow as pa
 import pytest
 from backports import zstd
+from conftest import communique
+from moto.server import ThreadedMotoServer
 from pyarrow import parquet
 
 from model.errors import InputError
@@ -156,6 +158,32 @@ def test_addresses_are_read_through_fsspec(tmp_path: Path) -> None:
     assert isinstance(one(f"file://{tmp_path}/a.jsonl.gz"), Document)
     with pytest.raises(InputError, match="cannot be listed"):
         list_inputs(["nosuchscheme://x/y.txt"])
+
+
+def test_a_bucket_is_listed_and_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The S3 protocol itself, spoken by moto's server on loopback."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        }.items():
+            monkeypatch.setenv(name, value)
+        store = fsspec.filesystem("s3")
+        store.mkdir("wire")
+        store.pipe("wire/2024/a.jsonl.gz", gzip.compress(jsonl(TEXT)))
+        store.pipe("wire/2024/b.txt", TEXT.encode())
+        assert [i.name for i in list_inputs(["s3://wire"])] == ["s3://wire/2024/a.jsonl.gz", "s3://wire/2024/b.txt"]
+        done = communique("score", "s3://wire/**/*.gz", "--out", tmp_path / "scored")
+        assert done.returncode == 0, done.stderr
+        with pytest.raises(InputError, match=r"s3://nobody/x\.txt: "):
+            list_inputs(["s3://nobody/x.txt"])
+    finally:
+        server.stop()
 
 
 def test_folders_and_globs_of_an_object_store_are_listed_sorted() -> None:

@@ -149,8 +149,9 @@ def _expand_remote(address: str, forced: Format | None) -> Iterator[Input]:
             yield Input(name, system.info(one).get("size"), known or ("text" if one == path else None))
     except FileNotFoundError:
         raise InputError(f"{address}: no such file") from None
-    except (OSError, ImportError, ValueError) as error:
-        raise InputError(f"{address}: cannot be listed: {error}") from None
+    except Exception as error:  # each store has exceptions of its own
+        said = str(error) or type(error).__name__
+        raise InputError(f"{address}: cannot be listed: {said}") from None
 
 
 class _Counted(io.RawIOBase):
