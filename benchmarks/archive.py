@@ -15,7 +15,7 @@ Contestants, each in a process of its own, taking turns round by round:
 
 The last three use the encoder with a fresh head: the work is that of the trained model in torch, the answers are not.
 All but bare read the same file and write Parquet; loading a model counts for ours, not for the others. Sentences are
-those of the dataset, made distinct by a running number, so that no cache helps.
+those of the dataset, made distinct by a running number after the first word, so that no cache helps.
 
 Growth runs ours on archives of rising size: the rate and the memory should stay where they are. From its largest run
 the plan for ten billion sentences is reckoned.
@@ -55,7 +55,8 @@ BATCH = 32
 def write_archive(path: Path, sentences: int) -> None:
     """Documents of twelve sentences each; a blank line between sentences, so that all contestants split alike."""
     texts = [record.text for record in read_records(ROOT / "data" / "annotations" / "train.jsonl")]
-    numbered = (f"{text} ({number})" for number, text in enumerate(islice(cycle(texts), sentences)))
+    # Inside the sentence: at its end many a number would be split off, and the rest be a sentence seen before.
+    numbered = (text.replace(" ", f" {number} ", 1) for number, text in enumerate(islice(cycle(texts), sentences)))
     with path.open("w", encoding="utf-8") as stream:
         number = 0
         while chunk := list(islice(numbered, PER_DOCUMENT)):
