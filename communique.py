@@ -58,7 +58,7 @@ def cli() -> None:
     """Stance labels for sentences: threat, denial, support, hedge, or none of them.
 
     Results go to stdout, messages to stderr. Exit codes: 0 done, 2 wrong input, 3 a model folder that cannot be
-    trusted, 4 a missing optional part, 5 a model that does not pass its gates, 130 interrupted.
+    trusted, 4 a missing optional part, 5 a model that does not pass its gates, 1 any other failure, 130 interrupted.
     """
 
 
@@ -78,6 +78,10 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"communique: {where}{error.strerror or error}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ TOKEN_BUDGET = 1024
 and less waiting."""
 
 
-ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 """Sentences in a batch: the engine prepares kernels for each shape and keeps them, some megabytes a shape, so that
 free choice of the number would cost more time and memory than batches of exactly these."""
 

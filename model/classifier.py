@@ -162,9 +162,21 @@ class StanceClassifier:
         return self.predict([item for item in encoded if not isinstance(item, SentenceError)])
 
 
+def check_device(folder: Path, device: str) -> None:
+    """Whether a model can run on a device, told before anything is begun.
+
+    Raises:
+        InputError, ArtefactError, MissingExtraError: see `StanceClassifier.load`.
+    """
+    if device != CPU:
+        from model.torch_engine import check_torch  # torch is not needed on a CPU
+
+        check_torch(folder, device)
+
+
 def _engine(folder: Path, threads: int | None, offline: bool, device: str) -> Engine:
     if device != CPU:
-        from model.torch_engine import TorchEngine  # torch is not needed on a CPU
+        from model.torch_engine import TorchEngine
 
         return TorchEngine(folder, device)
     threads = threads or available_threads()
@@ -177,4 +189,8 @@ def _problem(index: int, sentence: str, max_characters: int) -> SentenceError | 
     if len(sentence) > max_characters:
         reason = f"has {len(sentence)} characters; at most {max_characters} can be judged"
         return SentenceError(index, "too_long", reason)
+    try:
+        sentence.encode()
+    except UnicodeEncodeError as error:
+        return SentenceError(index, "not_unicode", f"character {error.start + 1} is half of one; expected UTF-8")
     return None

@@ -89,6 +89,7 @@ class LightEngine:
             )
         except RuntimeError as error:
             raise ArtefactError(f"{graph}: OpenVINO cannot load it: {error}") from None
+        self._compiled, self._streams = compiled, streams
         self._requests = openvino.AsyncInferQueue(compiled, streams)
 
     def logits(self, token_ids: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
@@ -103,8 +104,13 @@ class LightEngine:
             out[list(batch.indices)] = request.get_output_tensor(0).data
 
         self._requests.set_callback(keep)
-        for batch in plan_batches([len(ids) for ids in token_ids], self.token_budget):
-            ids, mask = pad(batch, token_ids)
-            self._requests.start_async({INPUT_IDS: ids, ATTENTION_MASK: mask}, batch)
-        self._requests.wait_all()
+        try:
+            for batch in plan_batches([len(ids) for ids in token_ids], self.token_budget):
+                ids, mask = pad(batch, token_ids)
+                self._requests.start_async({INPUT_IDS: ids, ATTENTION_MASK: mask}, batch)
+            self._requests.wait_all()
+        except BaseException:
+            # A queue raises its first failure again with every later call.
+            self._requests = openvino.AsyncInferQueue(self._compiled, self._streams)
+            raise
         return out

@@ -10,7 +10,7 @@ The tree, with the exit code that the command line gives::
     ├── MissingExtraError        4   an optional part of the installation is missing
     └── GateError                5   a model that does not pass its gates
 
-The service maps the same classes to HTTP status codes.
+The service gives a sentence its error in its place, and has problems of its own for everything else.
 """
 
 from pathlib import Path
@@ -40,7 +40,7 @@ class RecordError(InputError):
 
 
 class SentenceError(InputError):
-    """One sentence cannot be classified. `code` is `empty`, `too_long` or `too_many_tokens`."""
+    """One sentence cannot be classified. `code` is `empty`, `not_unicode`, `too_long` or `too_many_tokens`."""
 
     def __init__(self, index: int, code: str, reason: str) -> None:
         super().__init__(f"sentence {index}: {reason}")

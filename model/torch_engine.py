@@ -20,6 +20,22 @@ except ModuleNotFoundError as error:
     raise MissingExtraError("train", str(error.name)) from None
 
 
+def check_torch(folder: Path, device: str) -> None:
+    """Whether there is such a device, and the artefact has what it needs there.
+
+    Raises:
+        InputError: there is no such device here.
+        ArtefactError: the artefact was written without its torch weights, or before they came with a configuration.
+    """
+    for name in (TORCH_WEIGHTS, ENCODER_CONFIG):
+        if not (folder / name).is_file():
+            raise ArtefactError(f"{folder}: has no {name}, so it runs on a CPU only; train it anew, without --light")
+    try:
+        torch.empty(0, device=torch.device(device))
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {device}: {str(error).splitlines()[0]}") from None
+
+
 class TorchEngine:
     """Token ids in, logits out; the same interface as `model.engine.LightEngine`.
 
@@ -36,16 +52,10 @@ class TorchEngine:
             device: as torch names it: cuda, cuda:1.
 
         Raises:
-            InputError: there is no such device here.
-            ArtefactError: the artefact was written without its torch weights.
+            InputError, ArtefactError: see `check_torch`.
         """
-        if not (folder / TORCH_WEIGHTS).is_file() or not (folder / ENCODER_CONFIG).is_file():
-            raise ArtefactError(f"{folder}: has no torch weights, so it runs on a CPU only; train it without --light")
-        try:
-            self._device = torch.device(device)
-            torch.empty(0, device=self._device)
-        except (RuntimeError, AssertionError) as error:
-            raise InputError(f"device {device}: {str(error).splitlines()[0]}") from None
+        check_torch(folder, device)
+        self._device = torch.device(device)
         network = StanceNetwork.untrained(folder / ENCODER_CONFIG)
         network.load_state_dict(load_file(folder / TORCH_WEIGHTS))
         self._network = network.to(self._device).eval()

@@ -11,7 +11,7 @@ from pathlib import Path
 from model.batching import padded_length
 from model.classifier import StanceClassifier
 from model.engine import available_threads
-from model.errors import CommuniqueError, SentenceError
+from model.errors import SentenceError
 from model.present import resolve_model
 from serving import metrics
 from serving.problems import ProblemError
@@ -146,16 +146,21 @@ class Answering:
         logger.info("model answers", extra={"fields": {"version": self.model.version}})
 
     def _watch(self) -> None:
-        """Look for a new promotion until stopped; what cannot be loaded is logged once and the old model stays."""
+        """Look for a new promotion until stopped.
+
+        What cannot be loaded is logged once, and tried again, since it may be signed or repaired where it lies; the
+        old model stays.
+        """
         failed: Path | None = None
         while not self._stopping.wait(self.settings.poll_seconds):
             folder = self._folder
             try:
                 folder = resolve_model()
-                if folder in (self._folder, failed):
+                if folder == self._folder:
+                    failed = None
                     continue
                 old, new = self.model, LoadedModel(folder, self.settings)
-            except CommuniqueError as error:
+            except Exception as error:  # whatever it is, a service that answers must go on looking
                 if folder != failed:
                     logger.error("new model not loaded: %s", error)
                 failed = folder

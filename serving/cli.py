@@ -1,6 +1,7 @@
 """`communique classify`, `serve` and `key`."""
 
 import importlib.util
+import io
 import json
 import os
 import sys
@@ -11,7 +12,7 @@ from typing import Any
 import click
 
 from model.artefact import open_artefact
-from model.classifier import Prediction, StanceClassifier
+from model.classifier import Prediction, StanceClassifier, check_device
 from model.errors import MissingExtraError
 from model.present import resolve_model
 
@@ -43,6 +44,9 @@ def classify_command(sentences: tuple[str, ...], as_json: bool, model: str | Non
         communique classify "The ministry denied that any talks took place."
         communique classify --json < sentences.txt
     """
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        # So that what is not UTF-8 is named with its sentence, as it is in arguments.
+        sys.stdin.reconfigure(errors="surrogateescape")
     given = list(sentences) or [line.strip() for line in sys.stdin if line.strip()]
     if not given:
         raise click.UsageError("no sentences: give them as arguments or one a line on standard input")
@@ -84,7 +88,9 @@ def serve_command(port: int, host: str, model: str | None) -> None:
         os.environ["COMMUNIQUE_MODEL"] = str(resolve_model(model).resolve())
     settings = load_settings()
     # Checked here as well, so that a wrong setting is one clear line and not a worker that keeps restarting.
-    open_artefact(resolve_model(settings.model))
+    folder = resolve_model(settings.model)
+    open_artefact(folder)
+    check_device(folder, settings.device)
     if settings.keys is not None:
         read_keys(settings.keys)
     if settings.otlp_endpoint is not None and importlib.util.find_spec("opentelemetry.exporter") is None:

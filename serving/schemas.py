@@ -66,7 +66,7 @@ class AnalyzeRequest(_Options):
 class SentenceProblem(_Strict):
     """Why one sentence has no result; the others have theirs."""
 
-    code: Literal["empty", "too_long", "too_many_tokens"]
+    code: Literal["empty", "not_unicode", "too_long", "too_many_tokens"]
     detail: str
 
 

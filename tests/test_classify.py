@@ -59,6 +59,13 @@ def test_streams_and_threads_change_no_bit(released: StanceClassifier, root: Pat
         assert (other.probabilities(token_ids) == expected).all()
 
 
+def test_a_failed_batch_does_not_fail_the_next(released: StanceClassifier) -> None:
+    expected = released.classify([PLAIN[0][0]])
+    with pytest.raises(RuntimeError):
+        released._engine.logits([[101] + [2000] * 600])  # more than there are positions
+    assert released.classify([PLAIN[0][0]]) == expected
+
+
 def test_sentences_that_cannot_be_judged_are_named(released: StanceClassifier) -> None:
     encoded = released.encode(["fine", " \n", "x" * 2001, "word " * 300])
     assert isinstance(encoded[0], list)
@@ -92,8 +99,18 @@ def test_wrong_input_is_one_clear_line() -> None:
         (["classify"], "", "no sentences"),
         (["classify", "--model", "/nowhere", "x"], None, "not a model folder"),
         (["clasify", "x"], None, "No such command"),
+        (["classify", "fine", "caf\udce9"], None, "sentence 1: character 4 is half of one"),
     ):
         done = communique(*arguments, input=given)
         assert done.returncode in (2, 3)
         assert message in done.stderr
         assert "Traceback" not in done.stderr and done.stdout == ""
+
+
+def test_what_the_disk_refuses_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "out.jsonl").mkdir()
+    (tmp_path / "a.txt").write_text("They denied it.", encoding="utf-8")
+    for out, message in (("out.jsonl", "is a folder"), ("a.txt/out.jsonl", "a.txt: ")):
+        done = communique("score", tmp_path / "a.txt", "--out", tmp_path / out)
+        assert done.returncode == 2
+        assert message in done.stderr and "Traceback" not in done.stderr

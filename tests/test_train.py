@@ -68,8 +68,11 @@ def test_a_gpu_that_is_not_there_is_named(tiny_model: Path, tmp_path: Path) -> N
     done = communique(*command, "--out", tmp_path / "scored", "--model", tiny_model)
     assert done.returncode == 2
     assert "device cuda: " in done.stderr
-    done = communique(*command, "--out", tmp_path / "again", "--model", RELEASED)
-    assert "has no torch weights" in done.stderr
+    done = communique(*command, "--out", tmp_path / "scored", "--model", RELEASED)
+    assert "has no weights.safetensors" in done.stderr
+    # Nothing was begun there.
+    done = communique("score", tmp_path / "a.txt", "--out", tmp_path / "scored")
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_training_rounds_to_bfloat16_the_engine_does_not(

@@ -126,6 +126,8 @@ def score_command(
         for name in archive:
             if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
                 raise click.UsageError(f"--{name.replace('_', '-')} needs --out FOLDER")
+        if out is not None and out.is_dir():
+            raise click.UsageError(f"--out {out}: is a folder; expected a file where the name ends in {out.suffix}")
         _score_rows(list_inputs(inputs, forced), out, options, unit, pretty, model)
 
 
@@ -170,10 +172,10 @@ def _score_folder(
 ) -> None:
     # Parquet comes with an extra that plain scoring does without.
     from serving.archive.output import Layout
-    from serving.archive.run import Settings, score_archive, score_here
+    from serving.archive.run import Engine, Settings, score_archive
 
     settings = Settings(options, unit, Layout(not no_text, partition_by), shard_size)
-    chosen = score_here
+    chosen: Engine | None = None
     if engine == "ray":
         from serving.archive.cluster import RayEngine
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from model.artefact import Manifest, open_artefact
-from model.classifier import CPU, StanceClassifier
+from model.classifier import CPU, StanceClassifier, check_device
 from model.errors import InputError
 from model.files import canonical_json, sha256_text
 from model.present import resolve_model
@@ -79,6 +79,9 @@ def score_archive(
     tasks = plan_tasks(inputs)
     folder = resolve_model(model).resolve()
     manifest = open_artefact(folder)
+    if engine is None:
+        # Before the folder says what it was made with. A cluster's driver may lack what its actors have.
+        check_device(folder, device)
     listing = sha256_text(*(canonical_json(asdict(source)) for source in inputs))
     run: dict[str, Any] = {
         "format": 1,

@@ -40,8 +40,8 @@ class Scores:
 class Scorer:
     """Scores sentences in two steps that may run in two threads, so that tokenising overlaps inference.
 
-    Equal sentences get equal probabilities to the last bit whoever stands beside them (see `model.batching`), so
-    what the cache holds never shows in the results.
+    On a CPU equal sentences get equal probabilities to the last bit whoever stands beside them (see `model.batching`),
+    so what the cache holds never shows in the results; on a GPU the rounding of bfloat16 may.
     """
 
     def __init__(self, classifier: StanceClassifier, cache: int = CACHE) -> None:
