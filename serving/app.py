@@ -12,7 +12,6 @@ from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 
 from model.errors import SentenceError
@@ -182,14 +181,6 @@ def create_app(settings: Settings, answering: App) -> FastAPI:
     app.add_exception_handler(OverloadedError, _overloaded)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _unforeseen)
-    if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(settings.cors_origins),
-            allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type", "x-request-id"],
-            expose_headers=["retry-after", "x-request-id"],
-        )
     inbox = Inbox(settings.feedback, settings.max_feedback_bytes)
 
     @app.post("/v1/classify", response_model=ClassifyResponse)

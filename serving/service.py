@@ -13,6 +13,7 @@ import sys
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
 
 import bentoml
+from starlette.middleware.cors import CORSMiddleware
 
 from serving.answering import Answering
 from serving.app import create_app
@@ -61,6 +62,15 @@ class Communique:
         _answering().stop()
 
 
+if settings.cors_origins:
+    # Around the guard, or a browser would not let its page read what the guard refuses.
+    Communique.add_asgi_middleware(  # type: ignore[attr-defined]
+        CORSMiddleware,
+        allow_origins=list(settings.cors_origins),
+        allow_methods=["GET", "POST"],
+        allow_headers=["authorization", "content-type", "x-request-id"],
+        expose_headers=["retry-after", "x-request-id"],
+    )
 Communique.add_asgi_middleware(  # type: ignore[attr-defined]
     Guard,
     routes=create_app(settings, _answering),

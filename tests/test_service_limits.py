@@ -195,6 +195,9 @@ def test_cross_origin_calls_are_for_the_named_origins(client: httpx.Client) -> N
     allowed = client.options("/v1/classify", headers=ask | {"origin": "https://desk.example"})
     assert allowed.status_code == 200
     assert allowed.headers["access-control-allow-origin"] == "https://desk.example"
+    refused = client.get("/v1/model", headers={"authorization": "", "origin": "https://desk.example"})
+    assert refused.status_code == 401
+    assert refused.headers["access-control-allow-origin"] == "https://desk.example"
     other = client.options("/v1/classify", headers=ask | {"origin": "https://elsewhere.example"})
     assert "access-control-allow-origin" not in other.headers
 
