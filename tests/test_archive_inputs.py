@@ -143,6 +143,14 @@ def test_folders_and_globs_are_listed_sorted_once_and_without_the_output(tmp_pat
             list_inputs([str(tmp_path / nothing)])
 
 
+def test_a_glob_does_not_take_in_the_output_of_its_own_run(tmp_path: Path) -> None:
+    for name in ("a.jsonl", "out/rejected.jsonl", "out/marks/1/2.jsonl", "outer/b.jsonl"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    found = list_inputs([str(tmp_path / "**" / "*.jsonl")], leave_out=tmp_path / "out")
+    assert [Path(item.name).name for item in found] == ["a.jsonl", "b.jsonl"]
+
+
 def test_addresses_are_read_through_fsspec(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(jsonl(TEXT)))
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))

@@ -105,8 +105,8 @@ def _expand(argument: str, forced: Format | None, leave_out: Path | None) -> Ite
         yield from _expand_remote(argument, forced)
         return
     path = Path(argument)
+    outside = leave_out.resolve() if leave_out else None
     if path.is_dir():
-        outside = leave_out.resolve() if leave_out else None
         for folder, names, files in os.walk(path, onerror=_cannot_list):
             here = Path(folder)
             names[:] = sorted(n for n in names if not n.startswith(".") and (here / n).resolve() != outside)
@@ -117,8 +117,9 @@ def _expand(argument: str, forced: Format | None, leave_out: Path | None) -> Ite
         yield _local(path, forced or format_of(argument) or (None if path.suffix == ".zip" else "text"))
     elif glob.has_magic(argument):
         for name in sorted(glob.glob(argument, recursive=True)):  # noqa: PTH207  (Path.glob takes no absolute pattern)
-            if Path(name).is_file():
-                yield _local(Path(name), forced or format_of(name))
+            found = Path(name)
+            if found.is_file() and (outside is None or not found.resolve().is_relative_to(outside)):
+                yield _local(found, forced or format_of(name))
     else:
         raise InputError(f"{argument}: no such file")
 
