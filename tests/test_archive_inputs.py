@@ -47,12 +47,18 @@ def one(path: Path | str, **options: object) -> Item:
     return item
 
 
-def warc_record(number: int, payload: bytes, kind: str = "response", head: str = "Content-Type: text/html") -> bytes:
+def warc_record(
+    number: int,
+    payload: bytes,
+    kind: str = "response",
+    head: str = "Content-Type: text/html",
+    host: str = "news.example",
+) -> bytes:
     block = f"HTTP/1.1 200 OK\r\n{head}\r\n\r\n".encode() + payload
     return (
         (
             f"WARC/1.1\r\nWARC-Type: {kind}\r\nWARC-Record-ID: <urn:uuid:{number}>\r\n"
-            f"WARC-Target-URI: https://news.example/{number}\r\nWARC-Date: 2024-05-0{number}T10:00:00Z\r\n"
+            f"WARC-Target-URI: https://{host}/{number}\r\nWARC-Date: 2024-05-0{number}T10:00:00Z\r\n"
             f"Content-Type: application/http;msgtype=response\r\nContent-Length: {len(block)}\r\n\r\n"
         ).encode()
         + block
@@ -392,6 +398,24 @@ def test_warc_pages_have_host_and_date_and_other_records_are_counted(tmp_path: P
     assert isinstance(bomb, Reject) and bomb.code == "bomb"
     assert isinstance(image, PassedOver) and isinstance(request, PassedOver)
     assert isinstance(plain, Document) and plain.text.startswith("café")
+
+
+def test_an_odd_record_of_a_warc_does_not_cost_the_records_after_it(tmp_path: Path) -> None:
+    page = PAGE.encode()
+    (tmp_path / "a.warc").write_bytes(
+        warc_record(1, page, host="[a")
+        + warc_record(2, page, host="a]b")
+        + warc_record(3, page, head="Content-Type: text/html; charset=undefined")
+        + warc_record(4, page, host="spam." * 40 + "example")
+        + warc_record(5, page)
+    )
+    first, second, undefined, long, last = items(tmp_path)
+    assert isinstance(undefined, Document) and (undefined.text, undefined.encoding) == (PAGE, "utf-8")
+    assert isinstance(last, Document) and last.id == "urn:uuid:5"
+    rejects = [(item.level, item.code, item.line) for item in (first, second, long) if isinstance(item, Reject)]
+    assert rejects == [
+        *(("document", "wrong_address", 1), ("document", "wrong_address", 2), ("document", "long_source", 4))
+    ]
 
 
 def test_a_file_that_cannot_be_opened_is_an_input_reject() -> None:
