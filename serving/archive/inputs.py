@@ -66,6 +66,13 @@ class Input:
     format: Format | None
 
 
+class SourceError(InputError):
+    """Reading stopped for a reason that may pass: a connection reset, a failing disk.
+
+    It ends the run. As a reject it would stand in a finished shard, and no later run could read the file whole.
+    """
+
+
 class Meter:
     """Bytes read so far, before decompression."""
 
@@ -155,10 +162,15 @@ def _expand_remote(address: str, forced: Format | None) -> Iterator[Input]:
         raise InputError(f"{address}: cannot be listed: {said}") from None
 
 
+def _stopped(name: str, error: Exception) -> SourceError:
+    return SourceError(f"{name}: cannot be read: {str(error) or type(error).__name__}")
+
+
 class _Counted(io.RawIOBase):
     """A raw stream that tells the meter what was read from it."""
 
-    def __init__(self, stream: BinaryIO, meter: Meter) -> None:
+    def __init__(self, name: str, stream: BinaryIO, meter: Meter) -> None:
+        self._name = name
         self._stream = stream
         self._meter = meter
 
@@ -175,7 +187,10 @@ class _Counted(io.RawIOBase):
         return self._stream.tell()
 
     def readinto(self, buffer: Any) -> int:
-        data = self._stream.read(len(buffer))
+        try:
+            data = self._stream.read(len(buffer))
+        except Exception as error:  # each store has exceptions of its own
+            raise _stopped(self._name, error) from error
         self._meter.bytes += len(data)
         buffer[: len(data)] = data
         return len(data)
@@ -223,11 +238,12 @@ def open_streams(source: Input, meter: Meter) -> Iterator[tuple[str, Format | No
 
     Raises:
         UnusableError: the file is not what its name says, expands without bound, or a member cannot be opened.
-        OSError: it cannot be read.
+        OSError: there is no such file, or it may not be opened.
+        SourceError: reading it stopped.
     """
     before = meter.bytes
     spent = _Spent()
-    with _buffered(_Counted(_open(source.name), meter)) as raw:
+    with _buffered(_Counted(source.name, _open(source.name), meter)) as raw:
         compression = _compression(source.name, raw)
         if compression is None:
             yield source.name, source.format or _sniff(source.name, raw), raw
@@ -262,7 +278,12 @@ def _open(name: str) -> BinaryIO:
         return Path(name).open("rb", buffering=0)
     with needs("archive"):
         import fsspec
-    return cast(BinaryIO, fsspec.open(name, "rb").open())
+    try:
+        return cast(BinaryIO, fsspec.open(name, "rb").open())
+    except FileNotFoundError:
+        raise  # it has gone since it was listed
+    except Exception as error:
+        raise _stopped(name, error) from error
 
 
 def _compression(name: str, stream: io.BufferedReader) -> str | None:

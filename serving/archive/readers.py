@@ -40,6 +40,9 @@ def read_input(source: Input, options: ReadOptions, meter: Meter) -> Iterator[It
     """Everything in one input, in order. Where it breaks off, the last item is a reject that says why.
 
     What stood before the break has been read and stays.
+
+    Raises:
+        SourceError: reading stopped for a reason that may pass.
     """
     name = source.name
     try:
