@@ -361,6 +361,27 @@ def test_a_zip_gives_its_members_and_opens_no_archive_inside(tmp_path: Path) -> 
     assert [item.code for item in (unknown, nested) if isinstance(item, Reject)] == ["unknown_format", "nested"]
 
 
+def test_a_bad_member_of_a_zip_is_named_and_those_after_it_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.txt", "One.")
+        archive.writestr("codes.csv", "code,name\n1,x\n")
+        archive.writestr("old.gz", gzip.compress(b"x"))
+        archive.writestr("damaged.txt", "Damaged.")
+        archive.writestr("locked.txt", "Locked.")
+        archive.writestr("b.txt", "Two.")
+        archive.filelist[4].flag_bits |= 1  # says that it is encrypted
+    path.write_bytes(path.read_bytes().replace(b"Damaged.", b"damaged."))
+    found = items(path)
+    assert [item.text for item in found if isinstance(item, Document)] == ["One.", "Two."]
+    assert [(item.level, item.code, item.input) for item in found if isinstance(item, Reject)] == [
+        ("input", "no_column", f"{path}!codes.csv"),
+        ("input", "nested", f"{path}!old.gz"),
+        ("input", "broken", f"{path}!damaged.txt"),
+        ("input", "broken", f"{path}!locked.txt"),
+    ]
+
+
 def test_a_truncated_warc_gives_what_is_whole_and_says_where_it_ends(tmp_path: Path) -> None:
     whole = b"".join(warc_record(number, PAGE.encode()) for number in (1, 2, 3))
     third = len(whole) // 3

@@ -230,14 +230,15 @@ class _Expanded(io.RawIOBase):
         return len(data)
 
 
-def open_streams(source: Input, meter: Meter) -> Iterator[tuple[str, Format | None, io.BufferedReader]]:
+def open_streams(source: Input, meter: Meter) -> Iterator[tuple[str, Format | None, io.BufferedReader | Exception]]:
     """The streams of one input, decompressed and bounded: one, or one a member of a zip file.
 
     Yields:
-        name, format, stream. The stream is closed when the next is asked for.
+        name, format, stream. The stream is closed when the next is asked for. Of a member that cannot be opened what
+        kept it from that, in the place of the stream.
 
     Raises:
-        UnusableError: the file is not what its name says, expands without bound, or a member cannot be opened.
+        UnusableError: the file is not what its name says, or expands without bound.
         OSError: there is no such file, or it may not be opened.
         SourceError: reading it stopped.
     """
@@ -254,8 +255,13 @@ def open_streams(source: Input, meter: Meter) -> Iterator[tuple[str, Format | No
                         continue
                     name = f"{source.name}!{member.filename}"
                     if Path(member.filename.lower()).suffix in _COMPRESSED:
-                        raise UnusableError("nested", f"{member.filename}: an archive inside an archive is not opened")
-                    opened = cast(io.BufferedIOBase, archive.open(member))
+                        yield name, None, UnusableError("nested", "an archive inside an archive is not opened")
+                        continue
+                    try:
+                        opened = cast(io.BufferedIOBase, archive.open(member))
+                    except Exception as error:  # a password, a method that is unknown, a damaged header
+                        yield name, None, error
+                        continue
                     with opened, _bounded(opened, meter, before, spent) as stream:
                         yield name, source.format or format_of(member.filename), stream
         else:
