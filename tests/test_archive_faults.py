@@ -1,6 +1,8 @@
 """Damaged and hostile inputs in one archive: nothing lost, nothing twice, and a clear word for each."""
 
+import errno
 import gzip
+import io
 import json
 import os
 import random
@@ -14,6 +16,7 @@ import pytest
 from archives import contents, rejects, table
 from test_archive_inputs import PAGE, jsonl, warc_record
 
+from model.errors import InputError
 from serving.archive.run import Settings, score_archive
 
 
@@ -71,6 +74,31 @@ def test_every_fault_has_its_word_and_the_rest_is_scored_once(tmp_path: Path) ->
     before = contents(out)
     score_archive([str(tmp_path / "in")], out, Settings())
     assert contents(out) == before
+
+
+class Breaks(io.FileIO):
+    """A file whose source fails after its first bytes."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell() > 0:
+            raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+        return super().read(min(size or 0, 1 << 16))
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
+def test_a_source_that_fails_is_no_reject_and_the_same_command_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    lines = jsonl("They may come.") + b"\n" * (1 << 17)
+    (tmp_path / name).write_bytes(gzip.compress(lines, 0) if name.endswith(".gz") else lines)
+    out = tmp_path / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr("serving.archive.inputs._open", lambda path: Breaks(path))
+        with pytest.raises(InputError, match=rf"{name}: cannot be read: .*reset by peer; .* the same command goes on"):
+            score_archive([str(tmp_path / name)], out, Settings())
+    assert not rejects(out)
+    found = score_archive([str(tmp_path / name)], out, Settings())
+    assert (found.documents.scored, found.documents.rejected) == (1, 0)
 
 
 @pytest.mark.slow

@@ -47,12 +47,18 @@ def one(path: Path | str, **options: object) -> Item:
     return item
 
 
-def warc_record(number: int, payload: bytes, kind: str = "response", head: str = "Content-Type: text/html") -> bytes:
+def warc_record(
+    number: int,
+    payload: bytes,
+    kind: str = "response",
+    head: str = "Content-Type: text/html",
+    host: str = "news.example",
+) -> bytes:
     block = f"HTTP/1.1 200 OK\r\n{head}\r\n\r\n".encode() + payload
     return (
         (
             f"WARC/1.1\r\nWARC-Type: {kind}\r\nWARC-Record-ID: <urn:uuid:{number}>\r\n"
-            f"WARC-Target-URI: https://news.example/{number}\r\nWARC-Date: 2024-05-0{number}T10:00:00Z\r\n"
+            f"WARC-Target-URI: https://{host}/{number}\r\nWARC-Date: 2024-05-0{number}T10:00:00Z\r\n"
             f"Content-Type: application/http;msgtype=response\r\nContent-Length: {len(block)}\r\n\r\n"
         ).encode()
         + block
@@ -141,6 +147,14 @@ def test_folders_and_globs_are_listed_sorted_once_and_without_the_output(tmp_pat
     for nothing in ("nowhere/*.txt", "nowhere.txt", "out/../.git/../empty*"):
         with pytest.raises(InputError, match="no "):
             list_inputs([str(tmp_path / nothing)])
+
+
+def test_a_glob_does_not_take_in_the_output_of_its_own_run(tmp_path: Path) -> None:
+    for name in ("a.jsonl", "out/rejected.jsonl", "out/marks/1/2.jsonl", "outer/b.jsonl"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    found = list_inputs([str(tmp_path / "**" / "*.jsonl")], leave_out=tmp_path / "out")
+    assert [Path(item.name).name for item in found] == ["a.jsonl", "b.jsonl"]
 
 
 def test_addresses_are_read_through_fsspec(tmp_path: Path) -> None:
@@ -347,6 +361,27 @@ def test_a_zip_gives_its_members_and_opens_no_archive_inside(tmp_path: Path) -> 
     assert [item.code for item in (unknown, nested) if isinstance(item, Reject)] == ["unknown_format", "nested"]
 
 
+def test_a_bad_member_of_a_zip_is_named_and_those_after_it_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.txt", "One.")
+        archive.writestr("codes.csv", "code,name\n1,x\n")
+        archive.writestr("old.gz", gzip.compress(b"x"))
+        archive.writestr("damaged.txt", "Damaged.")
+        archive.writestr("locked.txt", "Locked.")
+        archive.writestr("b.txt", "Two.")
+        archive.filelist[4].flag_bits |= 1  # says that it is encrypted
+    path.write_bytes(path.read_bytes().replace(b"Damaged.", b"damaged."))
+    found = items(path)
+    assert [item.text for item in found if isinstance(item, Document)] == ["One.", "Two."]
+    assert [(item.level, item.code, item.input) for item in found if isinstance(item, Reject)] == [
+        ("input", "no_column", f"{path}!codes.csv"),
+        ("input", "nested", f"{path}!old.gz"),
+        ("input", "broken", f"{path}!damaged.txt"),
+        ("input", "broken", f"{path}!locked.txt"),
+    ]
+
+
 def test_a_truncated_warc_gives_what_is_whole_and_says_where_it_ends(tmp_path: Path) -> None:
     whole = b"".join(warc_record(number, PAGE.encode()) for number in (1, 2, 3))
     third = len(whole) // 3
@@ -384,6 +419,24 @@ def test_warc_pages_have_host_and_date_and_other_records_are_counted(tmp_path: P
     assert isinstance(bomb, Reject) and bomb.code == "bomb"
     assert isinstance(image, PassedOver) and isinstance(request, PassedOver)
     assert isinstance(plain, Document) and plain.text.startswith("café")
+
+
+def test_an_odd_record_of_a_warc_does_not_cost_the_records_after_it(tmp_path: Path) -> None:
+    page = PAGE.encode()
+    (tmp_path / "a.warc").write_bytes(
+        warc_record(1, page, host="[a")
+        + warc_record(2, page, host="a]b")
+        + warc_record(3, page, head="Content-Type: text/html; charset=undefined")
+        + warc_record(4, page, host="spam." * 40 + "example")
+        + warc_record(5, page)
+    )
+    first, second, undefined, long, last = items(tmp_path)
+    assert isinstance(undefined, Document) and (undefined.text, undefined.encoding) == (PAGE, "utf-8")
+    assert isinstance(last, Document) and last.id == "urn:uuid:5"
+    rejects = [(item.level, item.code, item.line) for item in (first, second, long) if isinstance(item, Reject)]
+    assert rejects == [
+        *(("document", "wrong_address", 1), ("document", "wrong_address", 2), ("document", "long_source", 4))
+    ]
 
 
 def test_a_file_that_cannot_be_opened_is_an_input_reject() -> None:

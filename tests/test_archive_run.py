@@ -26,7 +26,8 @@ from serving.archive.output import Layout
 from serving.archive.readers import ReadOptions
 from serving.archive.run import Settings, score_archive
 from serving.archive.scorer import Scorer
-from serving.archive.store import TooManyRejectsError
+from serving.archive.shards import Shard
+from serving.archive.store import Counts, Store, TooManyRejectsError
 
 NAMED = Fields("text", "id", "day", "outlet")
 SMALL = Settings(read=ReadOptions(NAMED), shard_characters=3000)
@@ -178,6 +179,16 @@ def test_a_changed_input_never_mixes(archive: Path, unbroken: Path, tmp_path: Pa
     (inside / "more.txt").write_text("More.")
     with pytest.raises(InputError, match="inputs is"):
         score_archive([str(inside)], out, SMALL)
+
+
+def test_marks_stay_in_order_beyond_the_padding_of_their_names(tmp_path: Path) -> None:
+    store = Store(tmp_path, {})
+    nothing = Counts(documents=0, documents_rejected=0, sentences=0, sentences_rejected=0, passed_over=0, encodings={})
+    places = [(10_001, 0), (10_001, 1), (99_999, 0), (100_000, 0), (100_000, 1)]
+    store.marks.mkdir(parents=True)
+    for task, index in reversed(places):
+        store.write(Shard(task, index), [], [], nothing)
+    assert [(mark.task, mark.shard) for mark in store.all_marks()] == places
 
 
 def test_a_folder_of_something_else_is_refused_untouched(archive: Path, tmp_path: Path) -> None:

@@ -134,7 +134,12 @@ def parse_date(value: Any, field: str) -> datetime.date | None:
         raise UnusableError("wrong_date", reason) from None
 
 
-def _source(value: Any, field: str) -> str | None:
+def parse_source(value: Any, field: str) -> str | None:
+    """A document's source: None, or its name.
+
+    Raises:
+        UnusableError: it is no text, or too long to name a folder.
+    """
     if value is None or not str(value).strip():
         return None
     source = check_text(str(value))
@@ -159,7 +164,7 @@ def row_item(row: Mapping[str, Any], fields: Fields, name: str, line: int, encod
             kind="text",
             input=name,
             line=line,
-            source=_source(row.get(fields.source), fields.source) if fields.source else None,
+            source=parse_source(row.get(fields.source), fields.source) if fields.source else None,
             date=parse_date(row.get(fields.date), fields.date) if fields.date else None,
             encoding=encoding,
         )

@@ -56,6 +56,8 @@ def decode(data: bytes, encoding: str | None) -> tuple[str, str]:
         return data.decode(name), name.removesuffix("-sig")
     except UnicodeDecodeError as error:
         raise UnusableError("not_text", f"not {name} at byte {error.start}") from None
+    except UnicodeError as error:  # a codec that reads no text, such as "undefined"
+        raise UnusableError("not_text", f"not {name}: {error}") from None
 
 
 def _decodes(sample: bytes, encoding: str) -> bool:

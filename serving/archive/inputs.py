@@ -66,6 +66,13 @@ class Input:
     format: Format | None
 
 
+class SourceError(InputError):
+    """Reading stopped for a reason that may pass: a connection reset, a failing disk.
+
+    It ends the run. As a reject it would stand in a finished shard, and no later run could read the file whole.
+    """
+
+
 class Meter:
     """Bytes read so far, before decompression."""
 
@@ -105,8 +112,8 @@ def _expand(argument: str, forced: Format | None, leave_out: Path | None) -> Ite
         yield from _expand_remote(argument, forced)
         return
     path = Path(argument)
+    outside = leave_out.resolve() if leave_out else None
     if path.is_dir():
-        outside = leave_out.resolve() if leave_out else None
         for folder, names, files in os.walk(path, onerror=_cannot_list):
             here = Path(folder)
             names[:] = sorted(n for n in names if not n.startswith(".") and (here / n).resolve() != outside)
@@ -117,8 +124,9 @@ def _expand(argument: str, forced: Format | None, leave_out: Path | None) -> Ite
         yield _local(path, forced or format_of(argument) or (None if path.suffix == ".zip" else "text"))
     elif glob.has_magic(argument):
         for name in sorted(glob.glob(argument, recursive=True)):  # noqa: PTH207  (Path.glob takes no absolute pattern)
-            if Path(name).is_file():
-                yield _local(Path(name), forced or format_of(name))
+            found = Path(name)
+            if found.is_file() and (outside is None or not found.resolve().is_relative_to(outside)):
+                yield _local(found, forced or format_of(name))
     else:
         raise InputError(f"{argument}: no such file")
 
@@ -154,10 +162,15 @@ def _expand_remote(address: str, forced: Format | None) -> Iterator[Input]:
         raise InputError(f"{address}: cannot be listed: {said}") from None
 
 
+def _stopped(name: str, error: Exception) -> SourceError:
+    return SourceError(f"{name}: cannot be read: {str(error) or type(error).__name__}")
+
+
 class _Counted(io.RawIOBase):
     """A raw stream that tells the meter what was read from it."""
 
-    def __init__(self, stream: BinaryIO, meter: Meter) -> None:
+    def __init__(self, name: str, stream: BinaryIO, meter: Meter) -> None:
+        self._name = name
         self._stream = stream
         self._meter = meter
 
@@ -174,7 +187,10 @@ class _Counted(io.RawIOBase):
         return self._stream.tell()
 
     def readinto(self, buffer: Any) -> int:
-        data = self._stream.read(len(buffer))
+        try:
+            data = self._stream.read(len(buffer))
+        except Exception as error:  # each store has exceptions of its own
+            raise _stopped(self._name, error) from error
         self._meter.bytes += len(data)
         buffer[: len(data)] = data
         return len(data)
@@ -214,19 +230,21 @@ class _Expanded(io.RawIOBase):
         return len(data)
 
 
-def open_streams(source: Input, meter: Meter) -> Iterator[tuple[str, Format | None, io.BufferedReader]]:
+def open_streams(source: Input, meter: Meter) -> Iterator[tuple[str, Format | None, io.BufferedReader | Exception]]:
     """The streams of one input, decompressed and bounded: one, or one a member of a zip file.
 
     Yields:
-        name, format, stream. The stream is closed when the next is asked for.
+        name, format, stream. The stream is closed when the next is asked for. Of a member that cannot be opened what
+        kept it from that, in the place of the stream.
 
     Raises:
-        UnusableError: the file is not what its name says, expands without bound, or a member cannot be opened.
-        OSError: it cannot be read.
+        UnusableError: the file is not what its name says, or expands without bound.
+        OSError: there is no such file, or it may not be opened.
+        SourceError: reading it stopped.
     """
     before = meter.bytes
     spent = _Spent()
-    with _buffered(_Counted(_open(source.name), meter)) as raw:
+    with _buffered(_Counted(source.name, _open(source.name), meter)) as raw:
         compression = _compression(source.name, raw)
         if compression is None:
             yield source.name, source.format or _sniff(source.name, raw), raw
@@ -237,8 +255,13 @@ def open_streams(source: Input, meter: Meter) -> Iterator[tuple[str, Format | No
                         continue
                     name = f"{source.name}!{member.filename}"
                     if Path(member.filename.lower()).suffix in _COMPRESSED:
-                        raise UnusableError("nested", f"{member.filename}: an archive inside an archive is not opened")
-                    opened = cast(io.BufferedIOBase, archive.open(member))
+                        yield name, None, UnusableError("nested", "an archive inside an archive is not opened")
+                        continue
+                    try:
+                        opened = cast(io.BufferedIOBase, archive.open(member))
+                    except Exception as error:  # a password, a method that is unknown, a damaged header
+                        yield name, None, error
+                        continue
                     with opened, _bounded(opened, meter, before, spent) as stream:
                         yield name, source.format or format_of(member.filename), stream
         else:
@@ -261,7 +284,12 @@ def _open(name: str) -> BinaryIO:
         return Path(name).open("rb", buffering=0)
     with needs("archive"):
         import fsspec
-    return cast(BinaryIO, fsspec.open(name, "rb").open())
+    try:
+        return cast(BinaryIO, fsspec.open(name, "rb").open())
+    except FileNotFoundError:
+        raise  # it has gone since it was listed
+    except Exception as error:
+        raise _stopped(name, error) from error
 
 
 def _compression(name: str, stream: io.BufferedReader) -> str | None:

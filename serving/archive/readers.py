@@ -39,26 +39,38 @@ class ReadOptions:
 def read_input(source: Input, options: ReadOptions, meter: Meter) -> Iterator[Item]:
     """Everything in one input, in order. Where it breaks off, the last item is a reject that says why.
 
-    What stood before the break has been read and stays.
+    What stood before the break has been read and stays. Of a zip file each member breaks off by itself; only one that
+    expands without bound ends the file.
+
+    Raises:
+        SourceError: reading stopped for a reason that may pass.
     """
     name = source.name
-    try:
-        for name, kind, stream in open_streams(source, meter):
-            if kind is None:
-                yield Reject("input", "unknown_format", "its name tells no known format; --format names one", name)
-            else:
-                yield from _READERS[kind](name, stream, options)
-    except UnusableError as error:
-        yield Reject("input", error.code, error.reason, name)
-    except (CommuniqueError, MemoryError, AttributeError, NameError, TypeError):
-        raise  # not the file's fault
-    except Exception as error:
-        # Foreign bytes meet a dozen foreign decoders here, each with exceptions of its own; one damaged file must
-        # not end a run over a million, and it is named in the output with what the decoder said.
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            raise
-        said = " ".join(str(error).split())[:EXCERPT] or type(error).__name__
-        yield Reject("input", "broken", f"cannot be read further: {said}", name)
+    streams = open_streams(source, meter)
+    while True:
+        try:
+            for name, kind, stream in streams:
+                if isinstance(stream, Exception):
+                    raise stream
+                if kind is None:
+                    yield Reject("input", "unknown_format", "its name tells no known format; --format names one", name)
+                else:
+                    yield from _READERS[kind](name, stream, options)
+            return
+        except UnusableError as error:
+            yield Reject("input", error.code, error.reason, name)
+            if error.code == "bomb":
+                return
+        except (CommuniqueError, MemoryError, AttributeError, NameError, TypeError):
+            raise  # not the file's fault
+        except Exception as error:
+            # Foreign bytes meet a dozen foreign decoders here, each with exceptions of its own; one damaged file must
+            # not end a run over a million, and it is named in the output with what the decoder said.
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise
+            said = " ".join(str(error).split())[:EXCERPT] or type(error).__name__
+            yield Reject("input", "broken", f"cannot be read further: {said}", name)
+        # Next come the members after this one: none where `open_streams` itself failed, as it has ended then.
 
 
 def lines(stream: io.BufferedReader) -> Iterator[tuple[int, bytes | None]]:

@@ -15,7 +15,7 @@ from model.errors import InputError
 from model.files import canonical_json, sha256_text
 from model.present import resolve_model
 from serving.archive.ahead import ahead
-from serving.archive.inputs import Format, list_inputs
+from serving.archive.inputs import Format, SourceError, list_inputs
 from serving.archive.output import Layout, stamp_of, table_files
 from serving.archive.progress import Progress
 from serving.archive.readers import ReadOptions
@@ -27,6 +27,7 @@ from serving.archive.store import Counts, Store, TooManyRejectsError
 
 SHARD_CHARACTERS = 4_000_000
 MAX_ERRORS = 10_000
+_GOES_ON = "what is done stays, and the same command goes on from there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,8 @@ def score_archive(
         device: where the model runs, see `StanceClassifier.load`.
 
     Raises:
-        InputError: an input is not there, the folder was made otherwise, the disk is full, or more than `max_errors`
-            documents and sentences could not be scored.
+        InputError: an input is not there or cannot be read on, the folder was made otherwise, the disk is full, or
+            more than `max_errors` documents and sentences could not be scored.
         ReconciliationError: what came out is not what went in.
     """
     inputs = list_inputs(arguments, forced, leave_out=out)
@@ -105,8 +106,9 @@ def score_archive(
             store.gather_rejects()
             return reconcile(store, len(tasks))
     except OSError as error:
-        said = f"{error.strerror or error}; what is done stays, and the same command goes on from there"
-        raise InputError(f"{error.filename or out}: {said}") from None
+        raise InputError(f"{error.filename or out}: {error.strerror or error}; {_GOES_ON}") from None
+    except SourceError as error:
+        raise InputError(f"{error}; {_GOES_ON}") from None
 
 
 def score_here(job: Job, store: Store, progress: Progress) -> None:

@@ -144,7 +144,7 @@ class Store:
 
     def all_marks(self) -> Iterator[Mark]:
         """The marks of all shards that are done, in order."""
-        for path in sorted(self.marks.glob("*.json")):
+        for path in sorted(self.marks.glob("*.json"), key=_place):
             if mark := self._mark(path):
                 yield mark
 
@@ -200,6 +200,11 @@ class Store:
         for folder in (self.folder, self.marks):
             for part in folder.glob(".*.part"):
                 part.unlink()
+
+
+def _place(path: Path) -> tuple[int, str]:
+    """What marks are sorted by: tasks are padded to five digits, so by name alone 100000 would stand before 10001."""
+    return len(path.name), path.name
 
 
 def _short(before: Any, now: Any) -> str:

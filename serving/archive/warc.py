@@ -6,7 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from serving.archive.documents import Document, Item, PassedOver, Reject, UnusableError, check_text, parse_date
+from serving.archive.documents import (
+    Document,
+    Item,
+    PassedOver,
+    Reject,
+    UnusableError,
+    check_text,
+    parse_date,
+    parse_source,
+)
 from serving.archive.encoding import decode
 from serving.archive.extras import needs
 
@@ -87,17 +96,26 @@ def _page(name: str, number: int, record: Any) -> Item:
         text, encoding = decode(data, charset)
     except (UnusableError, LookupError):  # servers often name a wrong charset
         text, encoding = decode(data, None)
-    address = _header(record, "WARC-Target-URI")
     return Document(
         id=_header(record, "WARC-Record-ID") or f"{name}:{number}",
         text=check_text(text),
         kind="html" if _PAGES[media] == "html" else "text",
         input=name,
         line=number,
-        source=urlsplit(address).hostname if address else None,
+        source=_host(_header(record, "WARC-Target-URI")),
         date=parse_date(record.headers.get("WARC-Date"), "WARC-Date"),
         encoding=encoding,
     )
+
+
+def _host(address: str | None) -> str | None:
+    if address is None:
+        return None
+    try:
+        host = urlsplit(address).hostname
+    except ValueError as error:  # such as http://[a/
+        raise UnusableError("wrong_address", f"WARC-Target-URI: no address: {error}") from None
+    return parse_source(host, "WARC-Target-URI")
 
 
 def _decoded(data: bytes, coding: str) -> bytes:
