@@ -10,6 +10,8 @@ import pytest
 from conftest import SENTENCES, TINY, communique, record_line
 
 from model.artefact import RELEASED, open_artefact
+from model.errors import InputError
+from training.registry import remote
 from training.splits import SPLITS, split_of
 
 SUITE = [
@@ -164,6 +166,16 @@ def test_what_was_pushed_can_be_pulled_elsewhere_unless_it_was_changed(
     assert damaged.returncode == 3
     assert "SHA-256 is" in damaged.stderr
     assert communique("registry", "list", env=third).stdout == ""
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no credentials\nsee the manual"), TimeoutError()])
+def test_what_a_store_raises_is_one_clear_line(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(address: str) -> None:
+        raise error
+
+    monkeypatch.setattr(remote.fsspec.core, "url_to_fs", fail)
+    with pytest.raises(InputError, match=r"^s3://bucket: cannot be reached: (no credentials|TimeoutError)$"):
+        remote.pull("2026-01-01-00000000", "s3://bucket")
 
 
 def test_the_promoted_model_gone_is_one_clear_line(tmp_path: Path) -> None:
