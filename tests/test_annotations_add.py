@@ -105,6 +105,14 @@ def test_adding_twice_is_refused(dataset: Path, tmp_path: Path) -> None:
     assert content(dataset) == before
 
 
+def test_a_correction_sent_twice_is_added_once(dataset: Path, tmp_path: Path) -> None:
+    file = write(tmp_path / "new.jsonl", {"text": TEXTS[0]}, {"text": TEXTS[1]}, {"text": TEXTS[0]})
+    done = communique("annotations", "add", file, "--annotations", dataset)
+    assert done.returncode == 0, done.stderr
+    assert f"{file}: 1 passed over" in done.stderr
+    assert sum(record.text in TEXTS for record in load_annotations(dataset).all()) == 2
+
+
 def test_a_damaged_dataset_is_not_added_to(dataset: Path, tmp_path: Path) -> None:
     with (dataset / "dev.jsonl").open("a") as stream:
         stream.write(record_line(0, "Quite another text.", []) + "\n")

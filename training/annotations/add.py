@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,8 +21,11 @@ def id_of(text: str) -> str:
 
 
 def _read(file: Path, annotator: str | None) -> tuple[list[Placed], list[RecordError]]:
-    """The records of a file, with id, annotator and split filled in, and the problems of the others."""
-    placed, problems = [], []
+    """The records of a file, with id, annotator and split filled in, and the problems of the others.
+
+    A record that repeats an earlier one of the file is passed over: a correction may have been sent twice.
+    """
+    placed, problems, seen, repeated = [], [], set(), 0
     for number, line in json_lines(file):
         try:
             record = parse_record(line, file, number)
@@ -32,7 +36,13 @@ def _read(file: Path, annotator: str | None) -> tuple[list[Placed], list[RecordE
         if record.suggested_by is not None and annotator is not None:
             filled |= {"annotator": annotator, "confidence": None}
         record = record.model_copy(update=filled)
+        if record in seen:
+            repeated += 1
+            continue
+        seen.add(record)
         placed.append(Placed(record, split_of(group_of(record)), file, number))
+    if repeated:
+        print(f"{file}: {repeated} passed over, each the same as an earlier record of the file", file=sys.stderr)
     return placed, problems
 
 
