@@ -186,3 +186,14 @@ def test_the_promoted_model_gone_is_one_clear_line(tmp_path: Path) -> None:
     assert done.returncode == 3
     assert "the promoted model is gone" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_rollback_goes_past_models_that_are_gone(tmp_path: Path) -> None:
+    path = tmp_path / "communique-promotions.json"
+    gone = [{"version": f"2026-01-0{day}-00000000", "digest": "0", "at": f"2026-01-0{day}"} for day in (1, 2)]
+    path.write_text(json.dumps({"history": gone}))
+    done = communique("rollback", env=os.environ | {"BENTOML_HOME": str(tmp_path)})
+    assert (done.returncode, done.stdout.strip()) == (0, open_artefact(RELEASED).version), done.stderr
+    kept = json.loads(path.read_text())
+    assert kept["history"] == []
+    assert [each["promotion"]["version"] for each in kept["withdrawn"]] == [gone[1]["version"], gone[0]["version"]]
