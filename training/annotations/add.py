@@ -1,16 +1,18 @@
 """New records into the dataset, all of them or none."""
 
+import fcntl
 import hashlib
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from model.errors import InputError, RecordError
 from model.files import write_aside
 from model.records import Record, json_lines, parse_record
 from training.annotations.check import content_problems, read_benchmark
+from training.annotations.near import Sentence
 from training.dataset import Placed, Register, group_of, scan_annotations
 from training.splits import SPLITS, Split, split_of
 
@@ -46,6 +48,16 @@ def _read(file: Path, annotator: str | None) -> tuple[list[Placed], list[RecordE
     return placed, problems
 
 
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """While nobody else adds to the dataset: two that read the same files would write over each other's records."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def add_records(
     file: Path, folder: Path, annotator: str | None = None, benchmarks: Sequence[Path] = ()
 ) -> tuple[dict[Split, int], list[RecordError]]:
@@ -64,6 +76,13 @@ def add_records(
         InputError: a file is missing or cannot be read, or there are suggestions and no `annotator`.
     """
     barred = [sentence for path in benchmarks for sentence in read_benchmark(path)]
+    with _alone(folder):
+        return _add(file, folder, annotator, barred)
+
+
+def _add(
+    file: Path, folder: Path, annotator: str | None, barred: Sequence[Sentence]
+) -> tuple[dict[Split, int], list[RecordError]]:
     known, problems = scan_annotations(folder)
     if problems:
         return {}, problems
