@@ -35,12 +35,8 @@ class Inbox:
             InboxFullError: there is no room; the file is as it was.
         """
         line = record.to_json().encode("utf-8") + b"\n"
-        fresh = not self.path.exists()
-        if fresh:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = self._locked()
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
             end = _whole_lines(handle)
             if end + len(line) > self._max_bytes:
                 raise InboxFullError(f"{self.path} has reached its limit of {self._max_bytes} bytes")
@@ -48,8 +44,24 @@ class Inbox:
             os.fsync(handle)
         finally:
             os.close(handle)
-        if fresh:
+        if not end:
             _sync_folder(self.path.parent)
+
+    def _locked(self) -> int:
+        """The file that lies at the path, opened and locked; a new one where it was moved away during the wait."""
+        while True:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                if os.path.samestat(os.fstat(handle), self.path.stat()):
+                    return handle
+            except FileNotFoundError:
+                pass
+            except BaseException:
+                os.close(handle)
+                raise
+            os.close(handle)
 
 
 def _whole_lines(handle: int) -> int:

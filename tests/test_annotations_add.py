@@ -1,5 +1,6 @@
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ TEXTS = [
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.jsonl"))}
 
 
 def write(path: Path, *rows: dict[str, object]) -> Path:
@@ -103,6 +104,22 @@ def test_adding_twice_is_refused(dataset: Path, tmp_path: Path) -> None:
     problems = add_records(file, dataset)[1]
     assert {problem.field for problem in problems} == {"id", "text"}
     assert content(dataset) == before
+
+
+def test_a_correction_sent_twice_is_added_once(dataset: Path, tmp_path: Path) -> None:
+    file = write(tmp_path / "new.jsonl", {"text": TEXTS[0]}, {"text": TEXTS[1]}, {"text": TEXTS[0]})
+    done = communique("annotations", "add", file, "--annotations", dataset)
+    assert done.returncode == 0, done.stderr
+    assert f"{file}: 1 passed over" in done.stderr
+    assert sum(record.text in TEXTS for record in load_annotations(dataset).all()) == 2
+
+
+def test_two_at_once_lose_nothing(dataset: Path, tmp_path: Path) -> None:
+    files = [write(tmp_path / f"{number}.jsonl", {"text": text}) for number, text in enumerate(TEXTS)]
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(lambda file: add_records(file, dataset), files))
+    assert all(problems == [] for _, problems in done)
+    assert sum(record.text in TEXTS for record in load_annotations(dataset).all()) == len(TEXTS)
 
 
 def test_a_damaged_dataset_is_not_added_to(dataset: Path, tmp_path: Path) -> None:

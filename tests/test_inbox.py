@@ -1,5 +1,6 @@
 """The inbox of corrections: whole lines, many writers, nothing lost that was acknowledged."""
 
+import fcntl
 import json
 import os
 import signal
@@ -56,6 +57,20 @@ def test_a_full_inbox_refuses_and_keeps_what_it_has(tmp_path: Path) -> None:
             inbox.append(record(number))
     assert inbox.path.stat().st_size <= 250
     assert record(1) in read_records(inbox.path)
+
+
+def test_a_writer_that_waited_while_the_file_was_moved_away_begins_a_new_one(tmp_path: Path) -> None:
+    path, moved = tmp_path / "inbox.jsonl", tmp_path / "moved.jsonl"
+    inbox = Inbox(path, 1 << 20)
+    inbox.append(record(1))
+    with path.open("rb") as held, ThreadPoolExecutor(1) as pool:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        waiting = pool.submit(inbox.append, record(2))
+        time.sleep(0.2)
+        path.rename(moved)
+        fcntl.flock(held, fcntl.LOCK_UN)
+        waiting.result(10)
+    assert (read_records(moved), read_records(path)) == ([record(1)], [record(2)])
 
 
 WRITER = """

@@ -10,6 +10,8 @@ import pytest
 from conftest import SENTENCES, TINY, communique, record_line
 
 from model.artefact import RELEASED, open_artefact
+from model.errors import InputError
+from training.registry import remote
 from training.splits import SPLITS, split_of
 
 SUITE = [
@@ -166,6 +168,16 @@ def test_what_was_pushed_can_be_pulled_elsewhere_unless_it_was_changed(
     assert communique("registry", "list", env=third).stdout == ""
 
 
+@pytest.mark.parametrize("error", [RuntimeError("no credentials\nsee the manual"), TimeoutError()])
+def test_what_a_store_raises_is_one_clear_line(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(address: str) -> None:
+        raise error
+
+    monkeypatch.setattr(remote.fsspec.core, "url_to_fs", fail)
+    with pytest.raises(InputError, match=r"^s3://bucket: cannot be reached: (no credentials|TimeoutError)$"):
+        remote.pull("2026-01-01-00000000", "s3://bucket")
+
+
 def test_the_promoted_model_gone_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "communique-promotions.json").write_text(
         json.dumps({"history": [{"version": "2026-01-01-00000000", "digest": "0", "at": "2026-01-01"}]})
@@ -174,3 +186,14 @@ def test_the_promoted_model_gone_is_one_clear_line(tmp_path: Path) -> None:
     assert done.returncode == 3
     assert "the promoted model is gone" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_rollback_goes_past_models_that_are_gone(tmp_path: Path) -> None:
+    path = tmp_path / "communique-promotions.json"
+    gone = [{"version": f"2026-01-0{day}-00000000", "digest": "0", "at": f"2026-01-0{day}"} for day in (1, 2)]
+    path.write_text(json.dumps({"history": gone}))
+    done = communique("rollback", env=os.environ | {"BENTOML_HOME": str(tmp_path)})
+    assert (done.returncode, done.stdout.strip()) == (0, open_artefact(RELEASED).version), done.stderr
+    kept = json.loads(path.read_text())
+    assert kept["history"] == []
+    assert [each["promotion"]["version"] for each in kept["withdrawn"]] == [gone[1]["version"], gone[0]["version"]]

@@ -21,7 +21,10 @@ from model.records import Record
 from training.dataset import group_of
 
 PASSAGE = 8
-"""Records of one group from which it is a passage, and not a set of contrasts."""
+"""Records of one group from which it is a passage, and not a set of contrasts.
+
+Those of an archive do not count: the sentences of one document were picked out of it because the model doubted them.
+"""
 
 ENOUGH = 20
 """Passage records with each label from which the passages alone can be fitted to."""
@@ -30,8 +33,9 @@ ENOUGH = 20
 def running_text(records: Sequence[Record]) -> npt.NDArray[np.bool_]:
     """Which records belong to passages, bool array (records,); all of them where the passages are too few to fit to."""
     groups = [group_of(record) for record in records]
-    sizes = Counter(groups)
-    inside = np.array([sizes[group] >= PASSAGE for group in groups])
+    whole = [record.origin != "archive" for record in records]
+    sizes = Counter(group for group, kept in zip(groups, whole, strict=True) if kept)
+    inside = np.array([kept and sizes[group] >= PASSAGE for group, kept in zip(groups, whole, strict=True)])
     found = Counter(label for record, kept in zip(records, inside, strict=True) if kept for label in record.labels)
     return inside if min(found[label] for label in LABELS) >= ENOUGH else np.ones_like(inside)
 

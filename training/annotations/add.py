@@ -1,15 +1,18 @@
 """New records into the dataset, all of them or none."""
 
+import fcntl
 import hashlib
 import os
-from collections.abc import Sequence
-from contextlib import ExitStack
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from model.errors import InputError, RecordError
 from model.files import write_aside
 from model.records import Record, json_lines, parse_record
 from training.annotations.check import content_problems, read_benchmark
+from training.annotations.near import Sentence
 from training.dataset import Placed, Register, group_of, scan_annotations
 from training.splits import SPLITS, Split, split_of
 
@@ -20,8 +23,11 @@ def id_of(text: str) -> str:
 
 
 def _read(file: Path, annotator: str | None) -> tuple[list[Placed], list[RecordError]]:
-    """The records of a file, with id, annotator and split filled in, and the problems of the others."""
-    placed, problems = [], []
+    """The records of a file, with id, annotator and split filled in, and the problems of the others.
+
+    A record that repeats an earlier one of the file is passed over: a correction may have been sent twice.
+    """
+    placed, problems, seen, repeated = [], [], set(), 0
     for number, line in json_lines(file):
         try:
             record = parse_record(line, file, number)
@@ -32,8 +38,24 @@ def _read(file: Path, annotator: str | None) -> tuple[list[Placed], list[RecordE
         if record.suggested_by is not None and annotator is not None:
             filled |= {"annotator": annotator, "confidence": None}
         record = record.model_copy(update=filled)
+        if record in seen:
+            repeated += 1
+            continue
+        seen.add(record)
         placed.append(Placed(record, split_of(group_of(record)), file, number))
+    if repeated:
+        print(f"{file}: {repeated} passed over, each the same as an earlier record of the file", file=sys.stderr)
     return placed, problems
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """While nobody else adds to the dataset: two that read the same files would write over each other's records."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def add_records(
@@ -54,6 +76,13 @@ def add_records(
         InputError: a file is missing or cannot be read, or there are suggestions and no `annotator`.
     """
     barred = [sentence for path in benchmarks for sentence in read_benchmark(path)]
+    with _alone(folder):
+        return _add(file, folder, annotator, barred)
+
+
+def _add(
+    file: Path, folder: Path, annotator: str | None, barred: Sequence[Sentence]
+) -> tuple[dict[Split, int], list[RecordError]]:
     known, problems = scan_annotations(folder)
     if problems:
         return {}, problems

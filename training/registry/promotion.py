@@ -16,7 +16,7 @@ from evaluation.report import Subject, Systems, make_report
 from evaluation.scorer import Remembering
 from evaluation.tables import render_gate
 from model.artefact import RELEASED, open_artefact
-from model.errors import GateError, InputError
+from model.errors import ArtefactError, GateError, InputError
 from model.files import write_aside
 from model.present import (
     Promotion,
@@ -124,16 +124,25 @@ def promote(trial: Trial, reason: str | None = None) -> Promotion:
 def roll_back() -> tuple[Promotion, str]:
     """Take the last promotion back; returns it, and the version that answers now.
 
+    Models before it that cannot be loaded are taken back too: they may have been deleted, and there must be a way out.
+
     Raises:
         InputError: nothing was promoted.
-        ArtefactError: the model before it cannot be loaded; then nothing changes.
+        ArtefactError: not even the released model can be loaded; then nothing changes.
     """
     with _changing() as promotions:
         if not promotions.history:
             raise InputError("nothing was promoted here; the released model answers")
         *before, last = promotions.history
-        folder = stored_folder(before[-1].version) if before else RELEASED
-        version = open_artefact(folder).version
-        withdrawn = (*promotions.withdrawn, Withdrawal(promotion=last, at=_now()))
-        _write(Promotions(history=tuple(before), withdrawn=withdrawn))
+        taken = [last]
+        while before:
+            try:
+                version = open_artefact(stored_folder(before[-1].version)).version
+                break
+            except ArtefactError:
+                taken.append(before.pop())
+        else:
+            version = open_artefact(RELEASED).version
+        withdrawals = [Withdrawal(promotion=each, at=_now()) for each in taken]
+        _write(Promotions(history=tuple(before), withdrawn=(*promotions.withdrawn, *withdrawals)))
     return last, version

@@ -15,7 +15,7 @@ from typing import Any
 import fsspec
 
 from model.artefact import MANIFEST, open_artefact
-from model.errors import ArtefactError, InputError
+from model.errors import ArtefactError, CommuniqueError, InputError
 from training.registry.store import ARTEFACT, REPORT, Entry, keep, read
 
 _COMPANIONS = ("report.html", "MODEL_CARD.md")
@@ -27,8 +27,11 @@ def _reaching(address: str) -> Iterator[tuple[Any, str]]:
     """The file system of an address and the path on it; what goes wrong there is one clear line."""
     try:
         yield fsspec.core.url_to_fs(address)
-    except (OSError, ValueError, ImportError) as error:
-        raise InputError(f"{address}: cannot be reached: {str(error).splitlines()[0]}") from None
+    except CommuniqueError:
+        raise
+    except Exception as error:  # each store has exceptions of its own
+        said = str(error) or type(error).__name__
+        raise InputError(f"{address}: cannot be reached: {said.splitlines()[0]}") from None
 
 
 def push(version: str, address: str) -> str:
