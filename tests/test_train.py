@@ -35,7 +35,8 @@ def test_the_tiny_model_learns_its_sentences(tiny_model: Path) -> None:
 
 def test_the_manifest_tells_where_the_model_comes_from(tiny_model: Path) -> None:
     manifest = open_artefact(tiny_model)
-    assert sorted(manifest.files) == ["light.bin", "light.xml", "tokenizer.json", "weights.safetensors"]
+    names = ["encoder.json", "light.bin", "light.xml", "tokenizer.json", "weights.safetensors"]
+    assert sorted(manifest.files) == names
     assert sum(manifest.data.records.values()) == len(SENTENCES)
     assert manifest.training["seed"] == 17
     assert manifest.code.libraries["torch"].startswith("2.13.0")
