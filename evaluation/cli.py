@@ -157,7 +157,7 @@ def compare_command(
         raise click.UsageError(f"expected one model or two, found {len(models)}")
     before, after = (None, *models)[-2:]
     sample = _sample(data, mapping, annotations)
-    classifiers = [StanceClassifier.load(folder) for folder in (before, after)]
+    classifiers = [StanceClassifier.load(folder, offline=True) for folder in (before, after)]
     old, new = (ModelScorer(classifier) for classifier in classifiers)
     versions = (classifiers[0].manifest.version, classifiers[1].manifest.version)
     comparison = compare(sample, old, new, versions)
@@ -184,7 +184,7 @@ def spread_command(
     if len(set(models)) < 2:
         raise click.UsageError("a spread needs two models or more")
     sample = _sample(data, mapping, annotations)
-    classifiers = {folder: StanceClassifier.load(folder) for folder in models}
+    classifiers = {folder: StanceClassifier.load(folder, offline=True) for folder in models}
     recipes = [{**each.manifest.training, "data": each.manifest.data.sha256} for each in classifiers.values()]
     found = spread(sample, {name: ModelScorer(each) for name, each in classifiers.items()}, recipes)
     if found.differences:
