@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
 from model.encoder import Encoder
+from model.errors import InputError
 from model.labels import LABELS
 
 _MASKED = -1e4
@@ -45,6 +46,21 @@ class StanceNetwork(nn.Module):
         """On an encoder of the kind that its configuration file says, for weights that are loaded next."""
         kind = AutoConfig.from_pretrained(config, local_files_only=True, trust_remote_code=False)
         return cls(AutoModel.from_config(kind, trust_remote_code=False, attn_implementation="sdpa"), dropout=0.0)
+
+    def freeze(self, layers: int) -> None:
+        """Let only the encoder's layers above the lowest `layers` learn, besides the outputs; 0 lets all of it learn.
+
+        Raises:
+            InputError: the encoder has no more layers than that.
+        """
+        if not layers:
+            return
+        stack = self.encoder.encoder.layer
+        if layers >= len(stack):
+            raise InputError(f"{layers} layers cannot be frozen: the encoder has {len(stack)}, and one must learn")
+        self.encoder.requires_grad_(False)
+        for layer in stack[layers:]:
+            layer.requires_grad_(True)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Logits, float tensor (batch, 4), and each label's attention over the tokens, (batch, tokens, 4).

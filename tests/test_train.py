@@ -173,6 +173,55 @@ def test_a_run_that_had_stopped_early_is_not_trained_further(tiny_encoder: Path,
     assert all(torch.equal(one, other) for one, other in zip(first.parameters(), second.parameters(), strict=True))
 
 
+def test_a_student_learns_from_its_teacher_what_the_labels_do_not_say(
+    tiny_encoder: Path, tiny_model: Path, dataset: Path, tmp_path: Path
+) -> None:
+    records = [json.loads(line) for line in (dataset / "train.jsonl").read_text().splitlines()]
+    (dataset / "train.jsonl").write_text("".join(json.dumps(record | {"stances": []}) + "\n" for record in records))
+    done = communique(
+        *("train", "--annotations", dataset, "--out", tmp_path / "m", "--encoder", tiny_encoder, *TINY),
+        *("--teacher", tiny_model, "--teacher-weight", "1"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"asking teacher {open_artefact(tiny_model).version} about {len(records)} sentences" in done.stderr
+    assert open_artefact(tmp_path / "m").training["teachers"] == open_artefact(tiny_model).digest
+    predictions = StanceClassifier.load(tmp_path / "m").classify([text for text, _ in SENTENCES])
+    assert np.mean([list(p.labels) == labels for p, (_, labels) in zip(predictions, SENTENCES, strict=True)]) > 0.8
+
+
+def test_teachers_are_averaged_in_log_odds(tiny_model: Path) -> None:
+    from training.teachers import teach
+
+    teacher = StanceClassifier.load(tiny_model)
+    sentences = [SENTENCES[0][0], "They may attack. " * 100]
+    ids = [teacher.encode_beginning(sentence) for sentence in sentences]
+    alone = teach([teacher], sentences)
+    assert np.allclose(alone, np.clip(teacher.probabilities(ids), 1e-6, 1 - 1e-6))
+    sharper = StanceClassifier.load(tiny_model)
+    sharper.probabilities = lambda token_ids: np.full((len(token_ids), 4), 0.9)  # type: ignore[method-assign]
+    odds = np.sqrt(alone / (1 - alone) * 9)
+    assert np.allclose(teach([teacher, sharper], sentences), odds / (1 + odds))
+
+
+def test_frozen_layers_stay_as_they_were_pretrained(tiny_encoder: Path, dataset: Path, tmp_path: Path) -> None:
+    command = ("train", "--annotations", dataset, "--out", tmp_path / "m", "--encoder", tiny_encoder, *QUICK)
+    done = communique(*command, "--frozen-layers", "1")
+    assert done.returncode == 0, done.stderr
+    before = load_file(tiny_encoder / "model.safetensors")
+    after = load_file(tmp_path / "m" / "weights.safetensors")
+    changed = {name for name in before if not np.array_equal(before[name], after[f"encoder.{name}"])}
+    assert changed and all(name.startswith("encoder.layer.1.") for name in changed)
+
+
+def test_as_many_frozen_layers_as_the_encoder_has_are_refused(
+    tiny_encoder: Path, dataset: Path, tmp_path: Path
+) -> None:
+    command = ("train", "--annotations", dataset, "--out", tmp_path / "m", "--encoder", tiny_encoder, *QUICK)
+    done = communique(*command, "--frozen-layers", "2")
+    assert done.returncode == 2
+    assert "2 layers cannot be frozen: the encoder has 2" in done.stderr
+
+
 def test_torchrun_trains_one_model_with_two_processes(tiny_encoder: Path, dataset: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]
     options = ("--annotations", dataset, "--out", tmp_path / "m", "--encoder", tiny_encoder, *QUICK)

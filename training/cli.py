@@ -41,6 +41,27 @@ _DEFAULT = Recipe()
     type=click.FloatRange(0),
     help="Weight of the loss that points each label's attention at the annotated cue.",
 )
+@click.option(
+    "--frozen-layers",
+    default=_DEFAULT.frozen_layers,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Lowest encoder layers that stay as pretrained, with the embeddings: a large encoder trains faster.",
+)
+@click.option(
+    "--teacher",
+    "teachers",
+    multiple=True,
+    help="Model to learn from besides the annotations (distillation): a folder, or communique:VERSION; several count "
+    "alike.",
+)
+@click.option(
+    "--teacher-weight",
+    default=_DEFAULT.teacher_weight,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Share of the teachers in what is learnt; the rest is the annotated labels.",
+)
 @click.option("--seed", default=_DEFAULT.seed, show_default=True, type=click.IntRange(0))
 @click.option(
     "--threads",
@@ -76,6 +97,7 @@ def train_command(
     out: Path,
     encoder_folder: Path | None,
     encoder_sha256: str | None,
+    teachers: tuple[str, ...],
     checkpoint_steps: int,
     tracker: Tracker | None,
     light: bool,
@@ -94,6 +116,7 @@ def train_command(
         communique train --out build/candidate
         torchrun --nproc-per-node 2 -m communique train --out build/candidate
         communique train --out build/candidate --log-to tensorboard
+        communique train --out build/student --teacher build/large --teacher build/candidate
     """
     recipe = Recipe(**{field.name: options[field.name] for field in fields(Recipe) if field.name in options})
     try:
@@ -104,6 +127,7 @@ def train_command(
             encoder_folder,
             encoder_sha256,
             light,
+            teachers=teachers,
             checkpoint_steps=checkpoint_steps,
             tracker=tracker,
         )

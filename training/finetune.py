@@ -26,6 +26,7 @@ from transformers.utils import logging as transformers_logging
 
 from evaluation.metrics import average_precision
 from model.batching import padded_length
+from model.calibration import Floats
 from model.encoder import Encoder
 from model.labels import LABELS
 from model.network import StanceNetwork
@@ -102,12 +103,14 @@ def _collate(rows: list[dict[str, Any]]) -> dict[str, Tensor]:
     return {"input_ids": ids, "attention_mask": mask, "labels": labels, "cues": cues}
 
 
-def _prepare(records: Sequence[Record], tokenizer: Tokenizer, recipe: Recipe) -> Dataset:
+def _prepare(records: Sequence[Record], tokenizer: Tokenizer, recipe: Recipe, targets: Floats | None = None) -> Dataset:
     """Token ids, and for each label the first and last-but-one token of its cue ((0, 0) where none is annotated)."""
     encodings = tokenizer.encode_batch([record.text for record in records])
     ids = [encoding.ids[: recipe.max_tokens] for encoding in encodings]
     cues = [_cue_tokens(record, encoding) for record, encoding in zip(records, encodings, strict=True)]
     table = to_dataset(records).add_column("input_ids", ids).add_column("cues", cues)
+    if targets is not None:
+        table = table.remove_columns("labels").add_column("labels", targets.tolist())
     return table.add_column("length", [len(row) for row in ids])
 
 
@@ -145,6 +148,7 @@ def fine_tune(
     work: Path,
     *,
     checkpoint_steps: int,
+    targets: Floats | None = None,
     tracker: Callable[[int], TrainerCallback] | None = None,
 ) -> StanceNetwork:
     """Fine-tune on `train`; the weights of the epoch with the best dev macro average precision are returned.
@@ -156,6 +160,7 @@ def fine_tune(
         tokenizer: without padding and truncation.
         work: folder for checkpoints.
         checkpoint_steps: optimiser steps from one checkpoint to the next; each epoch ends with one anyway.
+        targets: probabilities to learn, (records of `train`, 4); None learns the annotated labels.
         tracker: makes a callback for training curves, given the step at which the run starts.
     """
     # Without it cuBLAS is not deterministic; it is read when CUDA starts.
@@ -169,13 +174,14 @@ def fine_tune(
     if not interactive:
         transformers_logging.disable_progress_bar()
     network = StanceNetwork.pretrained(encoder, recipe.dropout)
+    network.freeze(recipe.frozen_layers)
     checkpoint = last_checkpoint(work)
     if checkpoint is not None and leads():
         print(f"going on from step {step_of(checkpoint)}", file=sys.stderr)
     if checkpoint is not None and _load_stopped(network, checkpoint, recipe.patience):
         return network.eval()
 
-    prepared = {name: _prepare(records, tokenizer, recipe) for name, records in (("train", train), ("dev", dev))}
+    prepared = {"train": _prepare(train, tokenizer, recipe, targets), "dev": _prepare(dev, tokenizer, recipe)}
     order = _Order(recipe.batch_size // processes(), recipe.seed, prepared["train"]["length"])
     trainer = _StanceTrainer(
         model=network,

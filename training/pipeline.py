@@ -3,11 +3,13 @@
 import functools
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
@@ -24,18 +26,20 @@ from model.artefact import (
     write_manifest,
 )
 from model.calibration import decide, probabilities
-from model.classifier import load_tokenizer
+from model.classifier import StanceClassifier, load_tokenizer
 from model.encoder import find_encoder
 from model.engine import LightEngine
 from model.errors import InputError
 from model.files import sha256_file
 from model.labels import LABELS
 from model.provenance import code_entry
+from model.records import Record
 from training.calibrate import choose_thresholds, fit_calibration, running_text
 from training.dataset import draw, load_annotations
 from training.export import export_light
 from training.finetune import fine_tune, has_bf16
 from training.recipe import Recipe
+from training.teachers import teach
 from training.tracking import Tracker, check_tracker, tracking_callback
 from training.work import leads, processes, work_folder
 
@@ -53,6 +57,7 @@ def train(
     encoder_sha256: str | None = None,
     light: bool = False,
     *,
+    teachers: Sequence[str] = (),
     checkpoint_steps: int = CHECKPOINT_STEPS,
     tracker: Tracker | None = None,
 ) -> Manifest | None:
@@ -66,6 +71,7 @@ def train(
         out: folder to make; must not exist.
         encoder_folder: see `model.encoder.find_encoder`; likewise `encoder_sha256`.
         light: leave out the torch weights.
+        teachers: models to learn from besides the annotations; see `model.present.resolve_model`.
         checkpoint_steps: optimiser steps from one checkpoint to the next.
         tracker: where training curves go.
 
@@ -84,8 +90,11 @@ def train(
     data = load_annotations(annotations)
     encoder = find_encoder(encoder_folder, encoder_sha256)
     tokenizer = load_tokenizer(encoder.folder / "tokenizer.json")
+    guides = [StanceClassifier.load(teacher, offline=True) for teacher in teachers]
     code = code_entry(LIBRARIES)
     trained_with = {**asdict(recipe), "processes": processes()}
+    if guides:
+        trained_with["teachers"] = ", ".join(guide.manifest.digest for guide in guides)
     decides = {
         "training": trained_with,
         "data": data.sha256,
@@ -95,7 +104,14 @@ def train(
     train_records, dev_records = data.records["train"], data.records["dev"]
     if recipe.records is not None:
         train_records = draw(train_records, recipe.records)
+    truth = {name: _truth(records) for name, records in (("train", train_records), ("dev", dev_records))}
     with work_folder(out, decides) as work:
+        targets = None
+        if guides:
+            taught = teach(guides, [record.text for record in train_records])
+            targets = recipe.teacher_weight * taught + (1 - recipe.teacher_weight) * truth["train"]
+            # Their memory is not needed any more.
+            guides.clear()
         if leads():
             print(f"training on {len(train_records)} records, {len(dev_records)} for dev", file=sys.stderr)
         network = fine_tune(
@@ -106,6 +122,7 @@ def train(
             recipe,
             work,
             checkpoint_steps=checkpoint_steps,
+            targets=targets,
             tracker=functools.partial(tracking_callback, tracker, out) if tracker else None,
         )
         if not leads():
@@ -125,13 +142,12 @@ def train(
         logits = LightEngine(folder / LIGHT_GRAPH).logits(
             _ids(tokenizer, [record.text for record in dev_records], recipe.max_tokens)
         )
-        truth = np.array([[label in record.labels for label in LABELS] for record in dev_records])
         fitted = running_text(dev_records)
-        calibration = fit_calibration(logits[fitted], truth[fitted])
+        calibration = fit_calibration(logits[fitted], truth["dev"][fitted])
         scores = probabilities(logits, calibration)
-        thresholds = choose_thresholds(scores[fitted], truth[fitted])
-        f1 = f1_scores(truth, decide(scores, thresholds))
-        precision = average_precision(truth, scores)
+        thresholds = choose_thresholds(scores[fitted], truth["dev"][fitted])
+        f1 = f1_scores(truth["dev"], decide(scores, thresholds))
+        precision = average_precision(truth["dev"], scores)
         metrics = {f"dev_f1_{label}": round(float(f1[i]), 4) for i, label in enumerate(LABELS)}
         metrics |= {"dev_macro_f1": round(float(f1.mean()), 4), "dev_macro_ap": round(float(precision.mean()), 4)}
         manifest = Manifest(
@@ -154,3 +170,8 @@ def train(
 
 def _ids(tokenizer: Tokenizer, texts: list[str], limit: int) -> list[list[int]]:
     return [found.ids[:limit] for found in tokenizer.encode_batch(texts)]
+
+
+def _truth(records: Sequence[Record]) -> npt.NDArray[np.bool_]:
+    """Which labels hold, (records, 4)."""
+    return np.array([[label in record.labels for label in LABELS] for record in records])

@@ -17,6 +17,9 @@ class Recipe:
         weight_decay: AdamW decay of all but biases and normalisation.
         warmup: share of all steps over which the learning rate rises.
         dropout: probability of dropping a feature of the pooled sentence before the output layer.
+        frozen_layers: lowest encoder layers, with the embeddings below them, that keep their pretrained weights.
+        teacher_weight: share of the teachers' probabilities in what is learnt, where there are teachers; the rest
+            is the annotated labels.
         cue_weight: weight of the loss that points each label's attention at the annotated cue.
         max_tokens: longest sentence that the model judges, special tokens included.
         seed: of weight initialisation, order of the data and dropout.
@@ -33,6 +36,8 @@ class Recipe:
     weight_decay: float = 0.01
     warmup: float = 0.1
     dropout: float = 0.1
+    frozen_layers: int = 0
+    teacher_weight: float = 0.7
     cue_weight: float = 0.1
     max_tokens: int = 256
     seed: int = 17
