@@ -45,7 +45,8 @@ class StanceNetwork(nn.Module):
     def untrained(cls, config: Path) -> Self:
         """On an encoder of the kind that its configuration file says, for weights that are loaded next."""
         kind = AutoConfig.from_pretrained(config, local_files_only=True, trust_remote_code=False)
-        return cls(AutoModel.from_config(kind, trust_remote_code=False, attn_implementation="sdpa"), dropout=0.0)
+        # Whichever attention is fastest here: not every kind of encoder has the same.
+        return cls(AutoModel.from_config(kind, trust_remote_code=False), dropout=0.0)
 
     def freeze(self, layers: int) -> None:
         """Let only the encoder's layers above the lowest `layers` learn, besides the outputs; 0 lets all of it learn.

@@ -61,6 +61,17 @@ def test_the_torch_engine_pads_without_a_trace(tiny_model: Path) -> None:
     assert np.allclose(engine.logits(ids), alone, atol=1e-5)
 
 
+def test_the_torch_engine_takes_encoders_that_know_one_kind_of_attention(tmp_path: Path) -> None:
+    from transformers import MPNetConfig
+
+    from model.network import StanceNetwork
+
+    size = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    MPNetConfig(vocab_size=20, **size).save_pretrained(tmp_path)
+    ids = torch.tensor([[0, 5, 2]])
+    assert StanceNetwork.untrained(tmp_path / "config.json").eval()(ids, torch.ones_like(ids))[0].shape == (1, 4)
+
+
 def test_a_gpu_that_is_not_there_is_named(tiny_model: Path, tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
