@@ -15,6 +15,7 @@ from typing import ClassVar
 import httpx
 import psutil
 import pytest
+from conftest import communique
 from servers import running, script
 
 from model.artefact import RELEASED, read_manifest, write_manifest
@@ -162,6 +163,24 @@ def test_a_stopping_service_finishes_what_it_has_begun(tmp_path: Path) -> None:
             parent.send_signal(signal.SIGTERM)
             assert answer.result(120).status_code == 200
         assert len(answer.result().json()["results"]) == 600
+
+
+def test_modules_where_it_is_started_are_not_taken_for_its_own_and_paths_are_relative_to_there(tmp_path: Path) -> None:
+    for name in ("serving/__init__.py", "model/__init__.py", "logging.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("raise RuntimeError('not the module that was meant')")
+    (tmp_path / "present").symlink_to(RELEASED)
+    made = communique("key", "desk", "--scope", "feedback", "--keys", "keys.json", cwd=tmp_path)
+    environment = {
+        "COMMUNIQUE_MODEL": "present",
+        "COMMUNIQUE_KEYS": "keys.json",
+        "COMMUNIQUE_FEEDBACK": "corrections.jsonl",
+    }
+    with running(SERVE, tmp_path / "home", tmp_path, **environment) as client:
+        headers = {"authorization": f"Bearer {made.stdout.strip()}"}
+        response = client.post("/v1/feedback", json={"text": "They may come.", "labels": ["hedge"]}, headers=headers)
+        assert response.status_code == 201, response.text
+    assert "They may come." in (tmp_path / "corrections.jsonl").read_text()
 
 
 NO_NETWORK = """
