@@ -16,6 +16,7 @@ from model.classifier import Prediction, StanceClassifier, check_device
 from model.errors import MissingExtraError
 from model.present import resolve_model
 from model.signature import KEY_VARIABLE
+from serving.keys import SCOPES, make_key, read_keys
 
 _COLOURS = {"threat": "red", "denial": "magenta", "support": "green", "hedge": "yellow"}
 _PATHS = (
@@ -86,7 +87,6 @@ def serve_command(port: int, host: str, model: str | None) -> None:
     POST /v1/classify and /v1/analyze give stances, POST /v1/feedback takes corrections, GET /v1/model tells the
     model; health under /livez and /readyz, metrics under /metrics, the contract under /openapi.json, a page under /.
     """
-    from serving.keys import read_keys
     from serving.settings import load_settings
 
     if model is not None:
@@ -130,7 +130,7 @@ def serve_command(port: int, host: str, model: str | None) -> None:
     multiple=True,
     default=["read"],
     show_default=True,
-    type=click.Choice(["read", "feedback"]),
+    type=click.Choice(SCOPES),
     help="What the key may do; may be given more than once.",
 )
 def key_command(name: str, path: Path, scopes: tuple[Any, ...]) -> None:
@@ -143,6 +143,4 @@ def key_command(name: str, path: Path, scopes: tuple[Any, ...]) -> None:
     Example:
         communique key newsroom --scope read --scope feedback --keys keys.json
     """
-    from serving.keys import make_key
-
     click.echo(make_key(path, name, scopes))
