@@ -10,8 +10,11 @@ from model.artefact import CodeEntry
 
 def _commit() -> str | None:
     """Commit of the checkout that this file lies in, with `+` where the working tree differs; None outside one."""
-    git = ["git", "-C", str(Path(__file__).parent)]
+    here = Path(__file__)
+    git = ["git", "-C", str(here.parent)]
     try:
+        # A package that is installed within some other repository has no commit there.
+        subprocess.run([*git, "ls-files", "--error-unmatch", here.name], capture_output=True, check=True)
         head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
         changed = subprocess.run(
             [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True

@@ -90,12 +90,13 @@ class LoadedModel:
             OverloadedError: too much is waiting already.
             ProblemError: 413, more than may ever wait.
         """
-        with metrics.STAGES.labels("tokenise").time():
+        said: dict[str, str | int] = {"model": self.version, "sentences": len(texts)}
+        with metrics.stage("tokenise", **said):
             encoded = await self.encode(texts, truncate)
         accepted = [item for item in encoded if not isinstance(item, SentenceError)]
         token_ids = [ids for ids, _ in accepted]
         self._refuse_hopeless(token_ids)
-        with metrics.STAGES.labels("score").time():
+        with metrics.stage("score", **said):
             rows: Rows = await self.scheduler.score(token_ids)
         scored = (Scored(row, cut) for row, (_, cut) in zip(rows, accepted, strict=True))
         return [item if isinstance(item, SentenceError) else next(scored) for item in encoded]

@@ -77,7 +77,7 @@ async def read_body(request: Request, form: type[Body], plain: str | None = None
     if kind not in ("application/json", *(["text/plain"] if plain else [])) or charset not in ("", "utf-8", "us-ascii"):
         wanted = "application/json" + (" or text/plain" if plain else "")
         raise ProblemError(415, f"content-type: expected {wanted} in UTF-8")
-    with metrics.STAGES.labels("read").time():
+    with metrics.stage("read"):
         body = await request.body()
         try:
             if plain and kind == "text/plain":
@@ -138,7 +138,7 @@ class Decision:
 
 def _answer(decision: Decision, **parts: object) -> Response:
     metrics.count_labels(decision.counts, decision.judged, decision.refused)
-    with metrics.STAGES.labels("write").time():
+    with metrics.stage("write"):
         return Response(to_json({**decision.head, **parts}), media_type="application/json")
 
 

@@ -15,8 +15,15 @@ from model.artefact import open_artefact
 from model.classifier import Prediction, StanceClassifier, check_device
 from model.errors import MissingExtraError
 from model.present import resolve_model
+from model.signature import KEY_VARIABLE
+from serving.keys import SCOPES, make_key, read_keys
 
 _COLOURS = {"threat": "red", "denial": "magenta", "support": "green", "hedge": "yellow"}
+_PATHS = (
+    *("BENTOML_HOME", "BENTOML_CONFIG", KEY_VARIABLE),
+    *("COMMUNIQUE_MODEL", "COMMUNIQUE_KEYS", "COMMUNIQUE_FEEDBACK"),
+)
+"""Variables of the service that hold paths, relative to where it is started."""
 
 model_option: Callable[..., Any] = click.option(
     "--model",
@@ -80,12 +87,10 @@ def serve_command(port: int, host: str, model: str | None) -> None:
     POST /v1/classify and /v1/analyze give stances, POST /v1/feedback takes corrections, GET /v1/model tells the
     model; health under /livez and /readyz, metrics under /metrics, the contract under /openapi.json, a page under /.
     """
-    from serving.keys import read_keys
     from serving.settings import load_settings
 
     if model is not None:
-        # In full, since BentoML changes directory.
-        os.environ["COMMUNIQUE_MODEL"] = str(resolve_model(model).resolve())
+        os.environ["COMMUNIQUE_MODEL"] = model
     settings = load_settings()
     # Checked here as well, so that a wrong setting is one clear line and not a worker that keeps restarting.
     folder = resolve_model(settings.model)
@@ -95,8 +100,16 @@ def serve_command(port: int, host: str, model: str | None) -> None:
         read_keys(settings.keys)
     if settings.otlp_endpoint is not None and importlib.util.find_spec("opentelemetry.exporter") is None:
         raise MissingExtraError("otel", "opentelemetry-exporter-otlp-proto-http")
-    command = ["bentoml", "serve", "serving.service:Communique", "--host", host, "--port", str(port)]
-    command += ["--timeout-graceful-shutdown", str(settings.drain_seconds)]
+    if settings.model is not None:
+        os.environ["COMMUNIQUE_MODEL"] = str(folder)
+    for name in _PATHS:
+        if given := os.environ.get(name):
+            os.environ[name] = str(Path(given).absolute())
+    # Both Python and BentoML would look for modules where the user stands, and take a `model` or `logging.py` there for
+    # ours. So the one is told not to and the other to stand here, which is why paths are passed on in full.
+    os.environ["PYTHONSAFEPATH"] = "1"
+    command = ["bentoml", "serve", "serving.service:Communique", "--working-dir", str(Path(__file__).parent.parent)]
+    command += ["--host", host, "--port", str(port), "--timeout-graceful-shutdown", str(settings.drain_seconds)]
     # Replaces this process: signals and the exit code are BentoML's own.
     os.execvp(sys.executable, [sys.executable, "-m", *command])  # noqa: S606
 
@@ -117,7 +130,7 @@ def serve_command(port: int, host: str, model: str | None) -> None:
     multiple=True,
     default=["read"],
     show_default=True,
-    type=click.Choice(["read", "feedback"]),
+    type=click.Choice(SCOPES),
     help="What the key may do; may be given more than once.",
 )
 def key_command(name: str, path: Path, scopes: tuple[Any, ...]) -> None:
@@ -130,6 +143,4 @@ def key_command(name: str, path: Path, scopes: tuple[Any, ...]) -> None:
     Example:
         communique key newsroom --scope read --scope feedback --keys keys.json
     """
-    from serving.keys import make_key
-
     click.echo(make_key(path, name, scopes))

@@ -1,14 +1,17 @@
-"""What Prometheus sees of the service: how much waits, how full batches are, where time goes, what was found.
+"""What is seen of the service: how much waits, how full batches are, where time goes, what was found.
 
-Never a caller's text. With several workers `prometheus_client` sums over the files in `PROMETHEUS_MULTIPROC_DIR`,
-which BentoML sets for them.
+Never a caller's text, in traces neither. With several workers `prometheus_client` sums over the files in
+`PROMETHEUS_MULTIPROC_DIR`, which BentoML sets for them.
 """
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from opentelemetry import trace
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
@@ -55,6 +58,31 @@ ROUTES = frozenset({"/v1/classify", "/v1/analyze", "/v1/feedback", "/v1/model", 
 """Paths that stand in `route`; all others are `other`, so that nobody can make up labels."""
 
 _FLUSH_SECONDS = 1.0
+_tracer: trace.Tracer = trace.NoOpTracer()
+
+
+def trace_stages(provider: trace.TracerProvider) -> None:
+    """Give the stages' spans to this provider. Not to a global one: FastAPI would begin traces of its own there."""
+    global _tracer
+    _tracer = provider.get_tracer("communique")
+
+
+@contextmanager
+def stage(name: str, **attributes: str | int) -> Iterator[None]:
+    """Time a stage of a request; where traces are sent, it is a span of the request's too.
+
+    Args:
+        attributes: what the span says of itself.
+    """
+    span = _tracer.start_as_current_span(
+        name,
+        attributes=attributes,
+        # An exception may quote the caller's text.
+        record_exception=False,
+        set_status_on_exception=False,
+    )
+    with STAGES.labels(name).time(), span:
+        yield
 
 
 class BatchMetrics:

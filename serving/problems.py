@@ -9,8 +9,6 @@ from starlette.exceptions import HTTPException
 from serving.schemas import FieldProblem, Problem
 
 MEDIA_TYPE = "application/problem+json"
-STATUSES = (400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 500, 503, 504)
-"""Every status of an error that the service gives."""
 
 
 class ProblemError(HTTPException):

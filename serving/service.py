@@ -13,8 +13,10 @@ import sys
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
 
 import bentoml
+from bentoml._internal.configuration.containers import BentoMLContainer
 from starlette.middleware.cors import CORSMiddleware
 
+from serving import metrics
 from serving.answering import Answering
 from serving.app import create_app
 from serving.guard import Guard
@@ -54,6 +56,9 @@ class Communique:
         """Load and warm up; BentoML accepts no request, and `/readyz` is not 200, before this returns."""
         # The engine's thread has little to do in Python but must get to it at once, also while answers are written.
         sys.setswitchinterval(0.001)
+        if settings.otlp_endpoint is not None:
+            # The one that BentoML's middleware has, so that both are of the same trace.
+            metrics.trace_stages(BentoMLContainer.tracer_provider.get())
         _present[:] = [Answering(settings)]
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]

@@ -242,6 +242,38 @@ def test_encodings_are_detected_and_said(tmp_path: Path, encoding: str, text: st
     assert document.encoding.replace("_", "-") == encoding.removesuffix("-sig")
 
 
+@pytest.mark.parametrize(
+    ("encoding", "passage"),
+    [
+        ("utf-8", "The café “non” opened. "),
+        ("cp1252", "The café “non” opened. "),
+        ("cp1251", "Министерство отрицает все обвинения. "),
+        ("utf-16-le", "The café “non” opened. "),
+    ],
+)
+def test_a_text_that_begins_with_pages_of_ascii_is_judged_by_what_follows(
+    tmp_path: Path, encoding: str, passage: str
+) -> None:
+    text = "The ministry denied it. " * 4000 + passage * 2000
+    (tmp_path / "a.txt").write_bytes(text.encode(encoding))
+    document = one(tmp_path / "a.txt")
+    assert isinstance(document, Document)
+    assert (document.encoding.replace("_", "-"), document.text) == (encoding, text)
+
+
+def test_a_csv_row_in_another_encoding_than_its_beginning_is_rejected_and_the_way_out_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    rows = "".join(f"{number},The ministry denied it.,x\r\n" for number in range(4000))
+    path.write_bytes(f"id,text,desk\r\n{rows}a,caf\xe9,x\r\nb,Fine.,caf\xe9\r\nc\xe9,Fine.,x\r\n".encode("cp1252"))
+    found = items(path)
+    assert [item.id for item in found[4000:] if isinstance(item, Document)] == ["b"]  # its desk is not read
+    assert [(item.code, item.message) for item in found if isinstance(item, Reject)] == [
+        ("not_text", f"{path}:4002: text: byte 0xE9 is not utf-8; --encoding names another encoding"),
+        ("not_text", f"{path}:4004: id: byte 0xE9 is not utf-8; --encoding names another encoding"),
+    ]
+    assert all(isinstance(item, Document) for item in items(path, encoding="cp1252"))
+
+
 def test_a_wrong_row_is_rejected_with_its_place_and_the_rest_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     bad = [

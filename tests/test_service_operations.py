@@ -15,6 +15,7 @@ from typing import ClassVar
 import httpx
 import psutil
 import pytest
+from conftest import communique
 from servers import running, script
 
 from model.artefact import RELEASED, read_manifest, write_manifest
@@ -164,6 +165,24 @@ def test_a_stopping_service_finishes_what_it_has_begun(tmp_path: Path) -> None:
         assert len(answer.result().json()["results"]) == 600
 
 
+def test_modules_where_it_is_started_are_not_taken_for_its_own_and_paths_are_relative_to_there(tmp_path: Path) -> None:
+    for name in ("serving/__init__.py", "model/__init__.py", "logging.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("raise RuntimeError('not the module that was meant')")
+    (tmp_path / "present").symlink_to(RELEASED)
+    made = communique("key", "desk", "--scope", "feedback", "--keys", "keys.json", cwd=tmp_path)
+    environment = {
+        "COMMUNIQUE_MODEL": "present",
+        "COMMUNIQUE_KEYS": "keys.json",
+        "COMMUNIQUE_FEEDBACK": "corrections.jsonl",
+    }
+    with running(SERVE, tmp_path / "home", tmp_path, **environment) as client:
+        headers = {"authorization": f"Bearer {made.stdout.strip()}"}
+        response = client.post("/v1/feedback", json={"text": "They may come.", "labels": ["hedge"]}, headers=headers)
+        assert response.status_code == 201, response.text
+    assert "They may come." in (tmp_path / "corrections.jsonl").read_text()
+
+
 NO_NETWORK = """
 import socket, os
 def refuse(what):
@@ -217,13 +236,30 @@ class Collector(BaseHTTPRequestHandler):
 
 def test_traces_go_to_the_collector_that_was_named_without_the_callers_text(tmp_path: Path) -> None:
     pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason='needs "communique[otel]"')
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    def spans():
+        for body in Collector.got:
+            for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                for scope in resource.scope_spans:
+                    yield from scope.spans
+
     with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as collector:
         threading.Thread(target=collector.serve_forever, daemon=True).start()
         endpoint = f"http://127.0.0.1:{collector.server_port}/v1/traces"
         with running(SERVE, tmp_path / "home", tmp_path, COMMUNIQUE_OTLP_ENDPOINT=endpoint) as client:
-            assert ask(client, "xylophone quarrel").status_code == 200
-            wait_for(lambda: any(b"/v1/classify" in body for body in Collector.got), 60)
+            answer = ask(client, "xylophone quarrel")
+            wrong = client.post("/v1/classify", json={"sentences": ["x"], "xylophone": 1})
+            assert (answer.status_code, wrong.status_code) == (200, 422)
+            wait_for(lambda: sum(span.name == "POST /v1/classify" for span in spans()) == 2, 60)
         collector.shutdown()
     sent = b"".join(Collector.got)
     assert b"communique" in sent
     assert b"xylophone" not in sent
+    (scored,) = (span for span in spans() if span.name == "score")
+    (request,) = (span for span in spans() if span.span_id == scored.parent_span_id)
+    assert request.name == "POST /v1/classify"
+    names = [span.name for span in spans() if span.parent_span_id == request.span_id]
+    assert [name for name in names if " " not in name] == ["read", "tokenise", "score", "write"]
+    said = {item.key: item.value.string_value or item.value.int_value for item in scored.attributes}
+    assert said == {"model": answer.json()["model"]["version"], "sentences": 1}

@@ -79,7 +79,11 @@ def _known_encoding(context: click.Context, parameter: click.Parameter, value: s
     help="In a folder: cuda, or cuda:1, for a GPU, with a model that has its torch weights.",
 )
 @click.option("--ray-address", help="A running Ray cluster: auto, or head:6379; by default one is started here.")
-@click.option("--actors", type=click.IntRange(1), help="Ray: scoring actors; one a core less one by default.")
+@click.option(
+    "--actors",
+    type=click.IntRange(1),
+    help="Ray: scoring actors, a core each; by default the cores here less one, or those of --ray-address less two.",
+)
 @model_option
 def score_command(
     inputs: tuple[str, ...],

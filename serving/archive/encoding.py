@@ -1,6 +1,7 @@
 """Bytes to text: which encoding, and whether it is text at all."""
 
 import codecs
+import re
 
 from serving.archive.documents import UnusableError
 from serving.archive.extras import needs
@@ -13,6 +14,8 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _MOSTLY_ASCII = 0.1
+_FOREIGN = re.compile(rb"[\x80-\xff]")
+_SAMPLE = 1 << 16
 
 
 def detect_encoding(sample: bytes) -> str:
@@ -51,13 +54,21 @@ def decode(data: bytes, encoding: str | None) -> tuple[str, str]:
     Raises:
         UnusableError: the bytes are no text, or not in that encoding.
     """
-    name = encoding or detect_encoding(data[: 1 << 16])
+    name = encoding or detect_encoding(_telling(data))
     try:
         return data.decode(name), name.removesuffix("-sig")
     except UnicodeDecodeError as error:
         raise UnusableError("not_text", f"not {name} at byte {error.start}") from None
     except UnicodeError as error:  # a codec that reads no text, such as "undefined"
         raise UnusableError("not_text", f"not {name}: {error}") from None
+
+
+def _telling(data: bytes) -> bytes:
+    """The part to judge by: what stands around the first byte that is not ASCII, which nearly all encodings share."""
+    foreign = _FOREIGN.search(data)
+    start = max(0, foreign.start() - _SAMPLE // 2) if foreign else 0
+    start -= start % 4  # not amid a character of UTF-16 or UTF-32
+    return data[start : start + _SAMPLE]
 
 
 def _decodes(sample: bytes, encoding: str) -> bool:

@@ -4,6 +4,7 @@ import csv
 import errno
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -26,6 +27,8 @@ from serving.archive.warc import read_warc
 
 DOCUMENT_BYTES = 16 << 20
 """Longest document of its own file, and longest line of a JSONL or CSV file; longer ones are rejected, not read."""
+_ESCAPED = re.compile("[\udc80-\udcff]")
+"""What "surrogateescape" makes of a byte that cannot be decoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +117,9 @@ def _read_csv(name: str, stream: io.BufferedReader, options: ReadOptions) -> Ite
     """A CSV file with a header; the header tells the delimiter. A row with another number of cells is rejected."""
     sample = stream.peek(1 << 16)[: 1 << 16]
     encoding = options.encoding or detect_encoding(sample)
-    # Undecodable bytes become lone surrogates, which `check_text` refuses row by row.
+    # Undecodable bytes become lone surrogates, which are refused row by row.
     text = io.TextIOWrapper(stream, encoding, errors="surrogateescape", newline="")
+    said = encoding.removesuffix("-sig")
     header_line = text.readline(DOCUMENT_BYTES)
     if not header_line.strip():
         raise UnusableError("no_header", "expected a header line, found none")
@@ -140,9 +144,20 @@ def _read_csv(name: str, stream: io.BufferedReader, options: ReadOptions) -> Ite
             reason = f"row: expected {len(header)} cells as in the header, found {len(cells)}"
             yield Reject("document", "wrong_row", reason, name, number)
             continue
-        yield row_item(
-            dict(zip(header, cells, strict=True)), options.fields, name, number, encoding.removesuffix("-sig")
-        )
+        row = dict(zip(header, cells, strict=True))
+        if undecoded := _undecoded(row, options.fields):
+            reason = f"{undecoded} is not {said}; --encoding names another encoding"
+            yield Reject("document", "not_text", reason, name, number)
+        else:
+            yield row_item(row, options.fields, name, number, said)
+
+
+def _undecoded(row: dict[str, str], fields: Fields) -> str | None:
+    """The first byte that could not be decoded, after the name of its field; of the fields that are read."""
+    for column in fields.named:
+        if found := _ESCAPED.search(row.get(column, "")):
+            return f"{column}: byte 0x{ord(found[0]) - 0xDC00:X}"
+    return None
 
 
 def _csv_line(text: io.TextIOWrapper) -> str:
