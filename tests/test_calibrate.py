@@ -1,4 +1,4 @@
-"""Calibration and thresholds are fitted to text as it runs."""
+"""Calibration is fitted to text as it runs."""
 
 import numpy as np
 import pytest
