@@ -17,7 +17,7 @@ from evaluation.behaviour import run_suites
 from evaluation.cases import load_cases
 from evaluation.examples import Sample, load_sample
 from evaluation.report import QUICK, Systems
-from evaluation.scorer import ModelScorer, Remembering, Scorer, predict_sample
+from evaluation.scorer import ModelScorer, Scorer, predict_sample
 from model.classifier import StanceClassifier
 
 ROOT = Path(__file__).parent.parent
@@ -55,7 +55,7 @@ def main() -> None:
     for model in given.models:
         print(f"loading {model}", file=sys.stderr)
         classifier = StanceClassifier.load(model, offline=True)
-        scorers[classifier.manifest.version] = Remembering(ModelScorer(classifier))
+        scorers[classifier.manifest.version] = ModelScorer(classifier)
     samples = [load_sample(path) for path in (ANNOTATIONS / "test.jsonl", *given.data)]
     table = rows(scorers, samples)
     for at, row in enumerate(table):

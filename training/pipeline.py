@@ -104,12 +104,11 @@ def train(
     train_records, dev_records = data.records["train"], data.records["dev"]
     if recipe.records is not None:
         train_records = draw(train_records, recipe.records)
-    truth = {name: _truth(records) for name, records in (("train", train_records), ("dev", dev_records))}
     with work_folder(out, decides) as work:
         targets = None
         if guides:
             taught = teach(guides, [record.text for record in train_records])
-            targets = recipe.teacher_weight * taught + (1 - recipe.teacher_weight) * truth["train"]
+            targets = recipe.teacher_weight * taught + (1 - recipe.teacher_weight) * _truth(train_records)
             # Their memory is not needed any more.
             guides.clear()
         if leads():
@@ -142,12 +141,13 @@ def train(
         logits = LightEngine(folder / LIGHT_GRAPH).logits(
             _ids(tokenizer, [record.text for record in dev_records], recipe.max_tokens)
         )
+        truth = _truth(dev_records)
         fitted = running_text(dev_records)
-        calibration = fit_calibration(logits[fitted], truth["dev"][fitted])
+        calibration = fit_calibration(logits[fitted], truth[fitted])
         scores = probabilities(logits, calibration)
         thresholds = dict.fromkeys(LABELS, THRESHOLD)
-        f1 = f1_scores(truth["dev"], decide(scores, thresholds))
-        precision = average_precision(truth["dev"], scores)
+        f1 = f1_scores(truth, decide(scores, thresholds))
+        precision = average_precision(truth, scores)
         metrics = {f"dev_f1_{label}": round(float(f1[i]), 4) for i, label in enumerate(LABELS)}
         metrics |= {"dev_macro_f1": round(float(f1.mean()), 4), "dev_macro_ap": round(float(precision.mean()), 4)}
         manifest = Manifest(

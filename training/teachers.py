@@ -13,6 +13,7 @@ from scipy.special import expit, logit
 from model.calibration import Floats
 from model.classifier import StanceClassifier
 from model.errors import SentenceError
+from model.labels import LABELS
 from training.work import leads
 
 _CERTAIN = 1e-6
@@ -25,7 +26,7 @@ def teach(teachers: Sequence[StanceClassifier], sentences: Sequence[str]) -> Flo
     Args:
         teachers: at least one; of a sentence too long for one of them it reads the beginning.
     """
-    log_odds = np.zeros((len(sentences), 4))
+    log_odds = np.zeros((len(sentences), len(LABELS)))
     for teacher in teachers:
         if leads():
             print(f"asking teacher {teacher.manifest.version} about {len(sentences)} sentences", file=sys.stderr)
