@@ -1,4 +1,4 @@
-"""The engine for GPUs: the fine-tuned weights in torch, bfloat16 products where the device has them."""
+"""The fine-tuned weights in torch, bfloat16 products where the device has them: for GPUs, and for teachers."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +18,14 @@ try:
     from model.network import StanceNetwork
 except ModuleNotFoundError as error:
     raise MissingExtraError("train", str(error.name)) from None
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 in hardware."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def check_torch(folder: Path, device: str) -> None:
@@ -45,11 +53,12 @@ class TorchEngine:
 
     token_budget = 16_384
 
-    def __init__(self, folder: Path, device: str) -> None:
+    def __init__(self, folder: Path, device: str, bf16: bool | None = None) -> None:
         """Load the weights of an artefact whose digests have been checked.
 
         Args:
-            device: as torch names it: cuda, cuda:1.
+            device: as torch names it: cuda, cuda:1, cpu.
+            bf16: bfloat16 matrix products; None asks the hardware.
 
         Raises:
             InputError, ArtefactError: see `check_torch`.
@@ -59,7 +68,7 @@ class TorchEngine:
         network = StanceNetwork.untrained(folder / ENCODER_CONFIG)
         network.load_state_dict(load_file(folder / TORCH_WEIGHTS))
         self._network = network.to(self._device).eval()
-        self._bf16 = self._device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        self._bf16 = has_bf16(self._device) if bf16 is None else bf16
 
     def logits(self, token_ids: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
         """Logits, float array (sentences, 4), columns as `LABELS`, rows in the order given.

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,8 +20,9 @@ from servers import free_port, script
 from model.artefact import RELEASED, open_artefact
 from model.classifier import StanceClassifier
 from model.encoder import DEFAULT_SHA256, find_encoder
-from model.errors import ArtefactError
+from model.errors import ArtefactError, RecordError
 from model.files import sha256_file
+from model.labels import LABELS
 from model.torch_engine import TorchEngine
 
 QUICK = ("--epochs", "2", "--batch-size", "8", "--seed", "3", "--threads", "1")
@@ -48,7 +50,7 @@ def test_the_light_engine_agrees_with_the_torch_weights(tiny_model: Path) -> Non
     """Within what int8 costs on random weights: the ranking of sentences stays."""
     classifier = StanceClassifier.load(tiny_model)
     ids = [item for item in classifier.encode([text for text, _ in SENTENCES[:60]]) if isinstance(item, list)]
-    full = TorchEngine(tiny_model, "cpu").logits(ids)
+    full = TorchEngine(tiny_model, "cpu", bf16=False).logits(ids)
     light = classifier._engine.logits(ids)
     assert np.corrcoef(full.ravel(), light.ravel())[0, 1] > 0.99
 
@@ -56,7 +58,7 @@ def test_the_light_engine_agrees_with_the_torch_weights(tiny_model: Path) -> Non
 def test_the_torch_engine_pads_without_a_trace(tiny_model: Path) -> None:
     classifier = StanceClassifier.load(tiny_model)
     ids = [item for item in classifier.encode([text for text, _ in SENTENCES[:20]]) if isinstance(item, list)]
-    engine = TorchEngine(tiny_model, "cpu")
+    engine = TorchEngine(tiny_model, "cpu", bf16=False)
     alone = np.concatenate([engine.logits([one]) for one in ids])
     assert np.allclose(engine.logits(ids), alone, atol=1e-5)
 
@@ -184,34 +186,106 @@ def test_a_run_that_had_stopped_early_is_not_trained_further(tiny_encoder: Path,
     assert all(torch.equal(one, other) for one, other in zip(first.parameters(), second.parameters(), strict=True))
 
 
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
 def test_a_student_learns_from_its_teacher_what_the_labels_do_not_say(
     tiny_encoder: Path, tiny_model: Path, dataset: Path, tmp_path: Path
 ) -> None:
-    records = [json.loads(line) for line in (dataset / "train.jsonl").read_text().splitlines()]
-    (dataset / "train.jsonl").write_text("".join(json.dumps(record | {"stances": []}) + "\n" for record in records))
+    records = _lines(dataset / "train.jsonl")
+    # Half of the sentences without their labels, half of them not in the dataset at all.
+    (dataset / "train.jsonl").write_text(
+        "".join(json.dumps(record | {"stances": []}) + "\n" for record in records[::2])
+    )
+    held_out = _lines(dataset / "test.jsonl")[0]["text"]
+    beyond = tmp_path / "beyond.jsonl"
+    texts = [record["text"] for record in records[1::2]] + [held_out]
+    beyond.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    taught = tmp_path / "build" / "taught.jsonl"
+    done = communique("teach", "--teacher", tiny_model, dataset / "train.jsonl", beyond, "--out", taught)
+    assert (done.returncode, done.stdout) == (0, f"{len(records) + 1}\n"), done.stderr
+    benchmark = tmp_path / "benchmark.jsonl"
+    benchmark.write_text(json.dumps({"text": texts[0]}) + "\n")
     done = communique(
         *("train", "--annotations", dataset, "--out", tmp_path / "m", "--encoder", tiny_encoder, *TINY),
-        *("--teacher", tiny_model, "--teacher-weight", "1"),
+        *("--taught", taught, "--teacher-weight", "1", "--benchmark", benchmark),
     )
     assert done.returncode == 0, done.stderr
-    assert f"asking teacher {open_artefact(tiny_model).version} about {len(records)} sentences" in done.stderr
-    assert open_artefact(tmp_path / "m").training["teachers"] == open_artefact(tiny_model).digest
+    found = re.search(r"(\d+) sentences beyond the annotations; (\d+) near to held-out ones left out", done.stderr)
+    # The one that stands in test is none of them; the benchmark's own is near, and the small dataset's are alike.
+    assert found and int(found[2]) >= 1 and int(found[1]) + int(found[2]) == len(texts) - 1
+    training = open_artefact(tmp_path / "m").training
+    assert training["teachers"] == open_artefact(tiny_model).digest
+    assert training["taught"] == sha256_file(taught)
     predictions = StanceClassifier.load(tmp_path / "m").classify([text for text, _ in SENTENCES])
     assert np.mean([list(p.labels) == labels for p, (_, labels) in zip(predictions, SENTENCES, strict=True)]) > 0.8
 
 
 def test_teachers_are_averaged_in_log_odds(tiny_model: Path) -> None:
-    from training.teachers import teach
+    from training.teachers import ask
 
     teacher = StanceClassifier.load(tiny_model)
     sentences = [SENTENCES[0][0], "They may attack. " * 100]
     ids = [teacher.encode_beginning(sentence) for sentence in sentences]
-    alone = teach([teacher], sentences)
+    alone = ask([teacher], sentences)
     assert np.allclose(alone, np.clip(teacher.probabilities(ids), 1e-6, 1 - 1e-6))
     sharper = StanceClassifier.load(tiny_model)
     sharper.probabilities = lambda token_ids: np.full((len(token_ids), 4), 0.9)  # type: ignore[method-assign]
     odds = np.sqrt(alone / (1 - alone) * 9)
-    assert np.allclose(teach([teacher, sharper], sentences), odds / (1 + odds))
+    assert np.allclose(ask([teacher, sharper], sentences), odds / (1 + odds))
+
+
+def test_teachers_are_asked_once_and_a_stopped_run_goes_on(tiny_model: Path, dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "taught.jsonl"
+    teach = ("teach", "--teacher", tiny_model, "--out", out)
+    assert communique(*teach, dataset / "train.jsonl", "--sentences", "10").stdout == "10\n"
+    drawn = _lines(out)
+    # As a kill leaves it: the last line torn.
+    out.write_bytes(out.read_bytes()[:-20])
+    records = len(_lines(dataset / "train.jsonl"))
+    done = communique(*teach, dataset / "train.jsonl")
+    assert (done.returncode, done.stdout) == (0, f"{records - 9}\n"), done.stderr
+    lines = _lines(out)
+    assert len({line["text"] for line in lines}) == len(lines) == records
+    assert lines[:9] == drawn[:9]
+    assert communique(*teach, dataset / "train.jsonl").stdout == "0\n"
+    other = communique("teach", "--teacher", RELEASED, "--out", out, dataset / "dev.jsonl")
+    assert other.returncode == 2
+    assert f"{out}: holds the answers of" in other.stderr
+    assert _lines(out) == lines
+
+
+def test_teachers_read_a_scored_archive(tiny_model: Path, tmp_path: Path) -> None:
+    german = "Der Minister hat die ganze Sache gestern im Parlament entschieden zurückgewiesen."
+    (tmp_path / "article.txt").write_text(f"France denied the report. It may send troops.\n\n{german}\n")
+    done = communique("score", tmp_path / "article.txt", "--out", tmp_path / "scored", "--model", tiny_model)
+    assert done.returncode == 0, done.stderr
+    done = communique("teach", "--teacher", tiny_model, tmp_path / "scored", "--out", tmp_path / "taught.jsonl")
+    assert done.returncode == 0, done.stderr
+    assert [line["text"] for line in _lines(tmp_path / "taught.jsonl")] == [
+        "France denied the report.",
+        "It may send troops.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"text": ""}, "text: expected a sentence"),
+        ({"scores": {"threat": 0.5}}, "scores: expected a probability for each of threat, denial, support, hedge"),
+        ({"scores": {"threat": 2, "denial": 0, "support": 0, "hedge": 0}}, "scores: expected a probability"),
+        ({"teachers": "another"}, "teachers: expected one, found 'another'"),
+    ],
+)
+def test_a_wrong_answer_of_a_teacher_is_named(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    from training.teachers import read_taught
+
+    row = {"text": "It is so.", "scores": dict.fromkeys(LABELS, 0.5), "teachers": "one"}
+    path = tmp_path / "taught.jsonl"
+    path.write_text(json.dumps(row) + "\n" + json.dumps(row | change) + "\n")
+    with pytest.raises(RecordError, match=f"taught.jsonl:2: {message}"):
+        read_taught(path)
 
 
 def test_frozen_layers_stay_as_they_were_pretrained(tiny_encoder: Path, dataset: Path, tmp_path: Path) -> None:

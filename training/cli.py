@@ -1,4 +1,4 @@
-"""`communique train`."""
+"""`communique train` and `communique teach`."""
 
 import sys
 from dataclasses import fields
@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
+from training.annotations.cli import benchmark_option
 from training.pipeline import CHECKPOINT_STEPS, train
 from training.recipe import Recipe
+from training.teachers import teach
 from training.tracking import TRACKERS, Tracker
 
 _DEFAULT = Recipe()
@@ -49,12 +51,11 @@ _DEFAULT = Recipe()
     help="Lowest encoder layers that stay as pretrained, with the embeddings: a large encoder trains faster.",
 )
 @click.option(
-    "--teacher",
-    "teachers",
-    multiple=True,
-    help="Model to learn from besides the annotations (distillation): a folder, or communique:VERSION; several count "
-    "alike.",
+    "--taught",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Answers of teachers to learn from besides the annotations (distillation): what `communique teach` wrote.",
 )
+@benchmark_option
 @click.option(
     "--teacher-weight",
     default=_DEFAULT.teacher_weight,
@@ -97,7 +98,8 @@ def train_command(
     out: Path,
     encoder_folder: Path | None,
     encoder_sha256: str | None,
-    teachers: tuple[str, ...],
+    taught: Path | None,
+    benchmarks: tuple[Path, ...],
     checkpoint_steps: int,
     tracker: Tracker | None,
     light: bool,
@@ -116,7 +118,7 @@ def train_command(
         communique train --out build/candidate
         torchrun --nproc-per-node 2 -m communique train --out build/candidate
         communique train --out build/candidate --log-to tensorboard
-        communique train --out build/student --teacher build/large --teacher build/candidate
+        communique train --out build/student --taught build/taught.jsonl
     """
     recipe = Recipe(**{field.name: options[field.name] for field in fields(Recipe) if field.name in options})
     try:
@@ -127,7 +129,8 @@ def train_command(
             encoder_folder,
             encoder_sha256,
             light,
-            teachers=teachers,
+            taught=taught,
+            benchmarks=benchmarks,
             checkpoint_steps=checkpoint_steps,
             tracker=tracker,
         )
@@ -139,3 +142,41 @@ def train_command(
     click.echo(f"{out}\t{manifest.version}")
     for name, value in manifest.metrics.items():
         click.echo(f"{name}\t{value:.4f}")
+
+
+@click.command("teach")
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--teacher",
+    "teachers",
+    multiple=True,
+    required=True,
+    help="Model to ask: a folder, or communique:VERSION; several count alike.",
+)
+@click.option(
+    "--sentences", type=click.IntRange(1), help="Ask about so many sentences of these inputs at most, drawn by hash."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="JSON Lines file to write or go on."
+)
+def teach_command(inputs: tuple[Path, ...], teachers: tuple[str, ...], sentences: int | None, out: Path) -> None:
+    """Ask large models, or several together, about sentences: what `train --taught` learns from (distillation).
+
+    INPUTS are JSON Lines with `text`, such as the annotations that will be trained on, and folders that `communique
+    score --out` wrote, for sentences that nobody has annotated. Teachers answer in full precision where they have their
+    torch weights, on a GPU where there is one. What stands in --out is not asked again: a run that was stopped goes
+    on, another input is added, and a dataset that grew costs only what is new. Prints how many answers were added.
+
+    \b
+    Examples:
+        communique score archive/ --out build/archive
+        communique teach --teacher build/large data/annotations/train.jsonl --out build/taught.jsonl
+        communique teach --teacher build/large build/archive --sentences 40000 --out build/taught.jsonl
+        communique train --out build/student --taught build/taught.jsonl
+    """
+    try:
+        added = teach(teachers, inputs, out, sentences)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on", file=sys.stderr)
+        raise
+    click.echo(added)

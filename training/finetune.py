@@ -38,14 +38,6 @@ from training.recipe import Recipe
 from training.work import Checkpoints, last_checkpoint, leads, processes, step_of
 
 
-def has_bf16() -> bool:
-    """Whether the device that will train multiplies bfloat16 in hardware."""
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-
-
 class _StanceTrainer(Trainer):  # type: ignore[misc]
     cue_weight: float
     order: "_Order"

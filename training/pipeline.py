@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
@@ -26,7 +27,7 @@ from model.artefact import (
     write_manifest,
 )
 from model.calibration import decide, probabilities
-from model.classifier import StanceClassifier, load_tokenizer
+from model.classifier import load_tokenizer
 from model.encoder import find_encoder
 from model.engine import LightEngine
 from model.errors import InputError
@@ -34,12 +35,13 @@ from model.files import sha256_file
 from model.labels import LABELS
 from model.provenance import code_entry
 from model.records import Record
+from model.torch_engine import has_bf16
 from training.calibrate import THRESHOLD, fit_calibration, running_text
 from training.dataset import draw, load_annotations
 from training.export import export_light
-from training.finetune import fine_tune, has_bf16
+from training.finetune import fine_tune
 from training.recipe import Recipe
-from training.teachers import teach
+from training.teachers import read_taught, soft_targets, unannotated
 from training.tracking import Tracker, check_tracker, tracking_callback
 from training.work import leads, processes, work_folder
 
@@ -57,7 +59,8 @@ def train(
     encoder_sha256: str | None = None,
     light: bool = False,
     *,
-    teachers: Sequence[str] = (),
+    taught: Path | None = None,
+    benchmarks: Sequence[Path] = (),
     checkpoint_steps: int = CHECKPOINT_STEPS,
     tracker: Tracker | None = None,
 ) -> Manifest | None:
@@ -71,7 +74,9 @@ def train(
         out: folder to make; must not exist.
         encoder_folder: see `model.encoder.find_encoder`; likewise `encoder_sha256`.
         light: leave out the torch weights.
-        teachers: models to learn from besides the annotations; see `model.present.resolve_model`.
+        taught: answers of teachers to learn from besides the annotations, also of sentences that are not annotated;
+            see `training.teachers.teach`.
+        benchmarks: JSONL files with `text`; no taught sentence near to theirs is learnt.
         checkpoint_steps: optimiser steps from one checkpoint to the next.
         tracker: where training curves go.
 
@@ -86,15 +91,15 @@ def train(
         )
     check_tracker(tracker)
     if recipe.bf16 is None:
-        recipe = replace(recipe, bf16=has_bf16())
+        recipe = replace(recipe, bf16=has_bf16(torch.device("cuda" if torch.cuda.is_available() else "cpu")))
     data = load_annotations(annotations)
     encoder = find_encoder(encoder_folder, encoder_sha256)
     tokenizer = load_tokenizer(encoder.folder / "tokenizer.json")
-    guides = [StanceClassifier.load(teacher, offline=True) for teacher in teachers]
+    answers = read_taught(taught) if taught else None
     code = code_entry(LIBRARIES)
     trained_with = {**asdict(recipe), "processes": processes()}
-    if guides:
-        trained_with["teachers"] = ", ".join(guide.manifest.digest for guide in guides)
+    if taught and answers:
+        trained_with |= {"teachers": answers.teachers, "taught": sha256_file(taught)}
     decides = {
         "training": trained_with,
         "data": data.sha256,
@@ -106,13 +111,17 @@ def train(
         train_records = draw(train_records, recipe.records)
     with work_folder(out, decides) as work:
         targets = None
-        if guides:
-            taught = teach(guides, [record.text for record in train_records])
-            targets = recipe.teacher_weight * taught + (1 - recipe.teacher_weight) * _truth(train_records)
-            # Their memory is not needed any more.
-            guides.clear()
+        if answers:
+            others = unannotated(answers, data, benchmarks)
+            targets = np.concatenate(
+                [
+                    soft_targets(answers, train_records, _truth(train_records), recipe.teacher_weight),
+                    soft_targets(answers, others, _truth(others), 1.0),
+                ]
+            )
+            train_records = [*train_records, *others]
         if leads():
-            print(f"training on {len(train_records)} records, {len(dev_records)} for dev", file=sys.stderr)
+            print(f"training on {len(train_records)} sentences, {len(dev_records)} for dev", file=sys.stderr)
         network = fine_tune(
             encoder,
             tokenizer,

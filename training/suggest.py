@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from pyarrow import ArrowInvalid, parquet
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from model.artefact import Manifest, open_artefact
@@ -27,11 +26,10 @@ from training.annotations.check import read_benchmark
 from training.annotations.language import other_language
 from training.annotations.near import Sentence, near_duplicates
 from training.dataset import group_of, scan_annotations
+from training.scored import scored_batches
 
 POOL = 20
 """Sentences considered for each label, for each one that is asked for: the most doubtful ones of the archive."""
-
-_BATCH = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +50,13 @@ def doubts(probabilities: Floats, thresholds: dict[Label, float]) -> Floats:
 
 def _rows(archive: Path, manifest: Manifest) -> Iterator[tuple[list[str], list[str], Floats]]:
     """Texts, documents and probabilities of a scored archive, a batch at a time."""
-    files = sorted((archive / "sentences").rglob("*.parquet"))
-    if not files:
-        raise InputError(f"{archive}: no scored sentences; expected a folder that `communique score --out` wrote")
-    for path in files:
-        try:
-            with parquet.ParquetFile(path) as file:
-                if "text" not in file.schema_arrow.names:
-                    raise InputError(f"{archive}: scored with --no-text; the sentences are needed")
-                for batch in file.iter_batches(_BATCH, columns=["text", "document", "model", "model_digest", *LABELS]):
-                    found = batch.to_pydict()
-                    for version, digest in zip(found["model"], found["model_digest"], strict=True):
-                        if digest != manifest.digest:
-                            raise InputError(
-                                f"{path}: scored by {version}, not by {manifest.version}; name that model with --model"
-                            )
-                    yield found["text"], found["document"], np.array([found[label] for label in LABELS]).T
-        except ArrowInvalid as error:
-            raise InputError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+    for path, found in scored_batches(archive, ("text", "document", "model", "model_digest", *LABELS)):
+        for version, digest in zip(found["model"], found["model_digest"], strict=True):
+            if digest != manifest.digest:
+                raise InputError(
+                    f"{path}: scored by {version}, not by {manifest.version}; name that model with --model"
+                )
+        yield found["text"], found["document"], np.array([found[label] for label in LABELS]).T
 
 
 def _pool(archive: Path, manifest: Manifest, size: int) -> list[Scored]:
