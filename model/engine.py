@@ -1,9 +1,11 @@
 """The light engine: OpenVINO on the CPU, int8 weights, no torch."""
 
+import copy
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -96,6 +98,7 @@ class LightEngine:
         Raises:
             ArtefactError: OpenVINO cannot read or compile it.
         """
+        threads = threads or available_threads()
         core = openvino.Core()
         try:
             model = core.read_model(graph)
@@ -105,7 +108,7 @@ class LightEngine:
                 "CPU",
                 {
                     "NUM_STREAMS": streams,
-                    "INFERENCE_NUM_THREADS": threads or available_threads(),
+                    "INFERENCE_NUM_THREADS": threads,
                     # Full precision for all that is not int8: bf16 exists on some CPUs only, and answers should not
                     # depend on the machine more than they must.
                     "INFERENCE_PRECISION_HINT": "f32",
@@ -115,8 +118,27 @@ class LightEngine:
             )
         except RuntimeError as error:
             raise ArtefactError(f"{graph}: OpenVINO cannot load it: {error}") from None
+        self._graph, self._threads = graph, threads
         self._compiled, self._streams = compiled, streams
         self._requests = openvino.AsyncInferQueue(compiled, streams)
+
+    def split(self) -> list[Self]:
+        """Two engines that answer at the same time, each in a thread of its own, with half of the threads each; or
+        none where there is nothing to share out. The graph is compiled anew: half a second, and some 60 MB.
+
+        Raises:
+            ArtefactError: see the constructor.
+        """
+        if self._threads < 2:
+            return []
+        both = type(self)(self._graph, self._threads, streams=2)
+        return [both._stream(), both._stream()]
+
+    def _stream(self) -> Self:
+        """This engine with one of its streams only."""
+        one = copy.copy(self)
+        one._streams, one._requests = 1, openvino.AsyncInferQueue(self._compiled, 1)
+        return one
 
     def logits(self, token_ids: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
         """Logits, float array (sentences, 4), columns as `LABELS`, rows in the order given.

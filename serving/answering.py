@@ -48,14 +48,15 @@ class LoadedModel:
         threads = settings.threads or max(1, available_threads() // settings.workers)
         self.users = 0
         self._settings = settings
-        self._classifier = StanceClassifier.load(folder, threads, device=settings.device)
+        classifier = self._classifier = StanceClassifier.load(folder, threads, device=settings.device)
         self.manifest = self._classifier.manifest
         # Digests are of files that do not change under a loaded model: worked out once, not for every answer.
         self.version, self.digest = self.manifest.version, self.manifest.digest
         batches = metrics.BatchMetrics()
         self.scheduler = Scheduler(
-            self._classifier.probabilities,
-            token_budget=self._classifier.token_budget,
+            classifier.probabilities,
+            split=lambda: [half.probabilities for half in classifier.split()],
+            token_budget=classifier.token_budget,
             max_waiting_tokens=settings.max_waiting_tokens,
             on_batch=batches.take,
             on_idle=batches.rest,

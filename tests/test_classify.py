@@ -57,8 +57,10 @@ def test_streams_and_threads_change_no_bit(released: StanceClassifier, root: Pat
     texts = [record.text for record in read_records(root / "data" / "annotations" / "dev.jsonl")][:200]
     token_ids = [ids for ids in released.encode(texts) if isinstance(ids, list)]
     expected = released.probabilities(token_ids)
-    for other in (StanceClassifier.load(threads=1), StanceClassifier.load(threads=2, offline=True)):
+    alone, both = StanceClassifier.load(threads=1), StanceClassifier.load(threads=2)
+    for other in (alone, both, StanceClassifier.load(threads=2, offline=True), *both.split()):
         assert (other.probabilities(token_ids) == expected).all()
+    assert alone.split() == []
 
 
 def test_looking_up_before_making_floats_changes_no_bit(released: StanceClassifier, root: Path) -> None:
