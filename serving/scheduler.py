@@ -212,8 +212,8 @@ class Scheduler:
             self._waiting_tokens -= job.tokens
             job.waiting.clear()
 
-    def _next(self, second: bool) -> _Batch | None:
-        """The next batch for one of the threads; None when it is time to end."""
+    def _next(self, second: bool) -> tuple[_Batch, Answer] | None:
+        """The next batch for one of the threads, and what answers it; None when it is time to end."""
         with self._lock:
             if not self._turns and not self._running:
                 with self._telling:
@@ -229,7 +229,7 @@ class Scheduler:
             self._alone = not self._pair or (self._running == 1 and self._waiting_tokens < batch.padded_tokens)
             if not self._alone:
                 self._work_beside.notify()
-            return batch
+            return batch, self._answer if self._alone else self._pair[second]
 
     def _take(self) -> _Batch:
         """The next batch, taken out of what waits."""
@@ -266,8 +266,8 @@ class Scheduler:
             self._work(second=True)
 
     def _work(self, second: bool = False) -> None:
-        while (batch := self._next(second)) is not None:
-            answer = self._answer if self._alone else self._pair[second]
+        while (found := self._next(second)) is not None:
+            batch, answer = found
             began = time.perf_counter()
             try:
                 scores: Floats | Exception = answer(batch.token_ids)

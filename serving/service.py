@@ -9,6 +9,7 @@ BentoML imports this module in the process that watches the workers as well, bef
 needs is imported where it is used.
 """
 
+import gc
 import os
 import sys
 
@@ -83,6 +84,9 @@ class Communique:
             # The one that BentoML's middleware has, so that both are of the same trace.
             metrics.trace_stages(BentoMLContainer.tracer_provider.get())
         _present[:] = [Answering(settings)]
+        # What is here now stays: the collector need not go through it again and again while requests wait.
+        gc.collect()
+        gc.freeze()
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def stop(self) -> None:
