@@ -83,7 +83,7 @@ def _look_up_first(model: openvino.Model) -> None:
 class LightEngine:
     """Token ids in, logits out.
 
-    Not safe for use from several threads at once: callers serialise (the service has one scoring thread).
+    Not safe for use from several threads at once: callers serialise (each scoring thread of the service has its own).
     """
 
     token_budget = TOKEN_BUDGET
