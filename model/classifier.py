@@ -1,20 +1,25 @@
-"""Sentences in, stances out: the one piece that the command line, the service and archive scoring all call."""
+"""Sentences in, stances out: the one piece that the command line, the service and archive scoring all call.
+
+The engine and the tokenizer are imported when a model is loaded: `communique serve` and the process that watches the
+service's workers need what else is here, and would start a third of a second later each.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer
 
 from model.artefact import LIGHT_GRAPH, TOKENIZER, Manifest, open_artefact
 from model.calibration import Floats, decide, probabilities
-from model.engine import OFFLINE_STREAMS, LightEngine, available_threads
 from model.errors import SentenceError
 from model.labels import LABELS, Label
 from model.present import resolve_model
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 MAX_CHARACTERS = 2000
 """Longest sentence that is tokenised at all; tokenising cost grows with characters, not only with tokens."""
@@ -43,9 +48,15 @@ class Engine(Protocol):
         """See `model.engine.LightEngine.logits`."""
         ...
 
+    def split(self) -> Sequence["Engine"]:
+        """See `model.engine.LightEngine.split`."""
+        ...
 
-def load_tokenizer(path: Path) -> Tokenizer:
+
+def load_tokenizer(path: Path) -> "Tokenizer":
     """The tokenizer of an artefact, with the truncation and padding that its file may carry switched off."""
+    from tokenizers import Tokenizer
+
     tokenizer = Tokenizer.from_file(str(path))
     tokenizer.no_truncation()
     tokenizer.no_padding()
@@ -55,7 +66,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
 class StanceClassifier:
     """A loaded model. Made by `StanceClassifier.load`."""
 
-    def __init__(self, manifest: Manifest, tokenizer: Tokenizer, engine: Engine) -> None:
+    def __init__(self, manifest: Manifest, tokenizer: "Tokenizer", engine: Engine) -> None:
         self.manifest = manifest
         self._tokenizer = tokenizer
         self._engine = engine
@@ -85,6 +96,14 @@ class StanceClassifier:
         folder = resolve_model(model)
         manifest = open_artefact(folder)
         return cls(manifest, load_tokenizer(folder / TOKENIZER), _engine(folder, threads, offline, device))
+
+    def split(self) -> list[Self]:
+        """Two of the same model that answer at the same time, each in one thread; or none where that gains nothing.
+
+        Raises:
+            ArtefactError: the engine cannot be made once more.
+        """
+        return [type(self)(self.manifest, self._tokenizer, engine) for engine in self._engine.split()]
 
     @property
     def token_budget(self) -> int:
@@ -179,6 +198,8 @@ def _engine(folder: Path, threads: int | None, offline: bool, device: str) -> En
         from model.torch_engine import TorchEngine
 
         return TorchEngine(folder, device)
+    from model.engine import OFFLINE_STREAMS, LightEngine, available_threads
+
     threads = threads or available_threads()
     return LightEngine(folder / LIGHT_GRAPH, threads, min(threads, OFFLINE_STREAMS) if offline else 1)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -69,6 +70,10 @@ class TorchEngine:
         network.load_state_dict(load_file(folder / TORCH_WEIGHTS))
         self._network = network.to(self._device).eval()
         self._bf16 = has_bf16(self._device) if bf16 is None else bf16
+
+    def split(self) -> list[Self]:
+        """None: a GPU takes one batch after the other."""
+        return []
 
     def logits(self, token_ids: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
         """Logits, float array (sentences, 4), columns as `LABELS`, rows in the order given.

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.batching import padded_length
+from model.batching import BUCKET, padded_length
 from model.classifier import StanceClassifier
 from model.engine import available_threads
 from model.errors import SentenceError
@@ -22,6 +22,10 @@ logger = logging.getLogger(__name__)
 
 _FEW = 16
 """So many sentences are tokenised where the request is; more would hold up the others, so a thread does it."""
+
+_WARM_TOKENS = 72
+"""Every padded length up to this is tried before the first request: 99 in 100 sentences of the dataset are no longer,
+and a longer one takes 10 to 20 ms more once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +48,22 @@ class LoadedModel:
         threads = settings.threads or max(1, available_threads() // settings.workers)
         self.users = 0
         self._settings = settings
-        self._classifier = StanceClassifier.load(folder, threads, device=settings.device)
+        classifier = self._classifier = StanceClassifier.load(folder, threads, device=settings.device)
         self.manifest = self._classifier.manifest
         # Digests are of files that do not change under a loaded model: worked out once, not for every answer.
         self.version, self.digest = self.manifest.version, self.manifest.digest
         batches = metrics.BatchMetrics()
         self.scheduler = Scheduler(
-            self._classifier.probabilities,
-            token_budget=self._classifier.token_budget,
+            classifier.probabilities,
+            split=lambda: [half.probabilities for half in classifier.split()],
+            token_budget=classifier.token_budget,
             max_waiting_tokens=settings.max_waiting_tokens,
             on_batch=batches.take,
             on_idle=batches.rest,
         )
-        # The first call for each shape prepares kernels; do it before anyone waits.
-        self._classifier.classify(["warm-up " * words for words in range(1, 65, 4)])
+        # The first call for each length prepares kernels; do it before anyone waits.
+        lengths = range(BUCKET, min(_WARM_TOKENS, self.manifest.max_tokens) + 1, BUCKET)
+        self._classifier.probabilities([[0] * length for length in lengths])
         self._tokenising = asyncio.Semaphore(1)
         self.scheduler.start()
 

@@ -63,6 +63,7 @@ LONG_TEXT = 20_000
 Body = TypeVar("Body", bound=BaseModel)
 Answer = TypeVar("Answer")
 App = Callable[[], Answering]
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 async def read_body(request: Request, form: type[Body], plain: str | None = None) -> Body:
@@ -169,6 +170,20 @@ def _unforeseen(request: Request, error: Exception) -> Response:
     return _http_problem(request, ProblemError(500, "something went wrong here; the log has it under the request id"))
 
 
+def _bare(app: FastAPI, path: str) -> Callable[[Endpoint], Endpoint]:
+    """Have a route answer without FastAPI, which then only describes it.
+
+    Our routes read and check their bodies themselves and return finished answers; that FastAPI looks for dependencies
+    and parameters, and keeps stacks of contexts for them, is a sixth of what a small request costs outside the engine.
+    """
+
+    def add(endpoint: Endpoint) -> Endpoint:
+        app.add_route(path, endpoint, methods=["POST"], include_in_schema=False)
+        return endpoint
+
+    return add
+
+
 def create_app(settings: Settings, answering: App) -> FastAPI:
     """The application.
 
@@ -184,6 +199,7 @@ def create_app(settings: Settings, answering: App) -> FastAPI:
     inbox = Inbox(settings.feedback, settings.max_feedback_bytes)
 
     @app.post("/v1/classify", response_model=ClassifyResponse)
+    @_bare(app, "/v1/classify")
     async def classify(request: Request) -> Response:
         """Stance labels and calibrated probabilities of each sentence, in order."""
         body = await read_body(request, ClassifyRequest)
@@ -201,6 +217,7 @@ def create_app(settings: Settings, answering: App) -> FastAPI:
         return _answer(decision, results=results)
 
     @app.post("/v1/analyze", response_model=AnalyzeResponse)
+    @_bare(app, "/v1/analyze")
     async def analyze(request: Request) -> Response:
         """A whole article: its sentences with character offsets and stances, and their counts."""
         body = await read_body(request, AnalyzeRequest, plain="text")

@@ -196,8 +196,8 @@ class _Exchange:
         seconds = time.perf_counter() - self._began
         route = path if path in metrics.ROUTES else "other"
         # A caller who hung up got no status; 499 is what proxies write for it.
-        metrics.REQUESTS.labels(route, str(self._status or 499)).inc()
-        metrics.SECONDS.labels(route).observe(seconds)
+        metrics.request_count(route, str(self._status or 499)).inc()
+        metrics.request_seconds(route).observe(seconds)
         log_access(
             request_id=self._id,
             method=self._scope["method"],

@@ -8,7 +8,9 @@ import pytest
 from conftest import communique
 
 from model.artefact import RELEASED, open_artefact
+from model.batching import BUCKET
 from model.classifier import StanceClassifier
+from model.engine import openvino
 from model.errors import SentenceError
 from model.labels import LABELS
 from model.records import read_records
@@ -55,8 +57,22 @@ def test_streams_and_threads_change_no_bit(released: StanceClassifier, root: Pat
     texts = [record.text for record in read_records(root / "data" / "annotations" / "dev.jsonl")][:200]
     token_ids = [ids for ids in released.encode(texts) if isinstance(ids, list)]
     expected = released.probabilities(token_ids)
-    for other in (StanceClassifier.load(threads=1), StanceClassifier.load(threads=2, offline=True)):
+    alone, both = StanceClassifier.load(threads=1), StanceClassifier.load(threads=2)
+    for other in (alone, both, StanceClassifier.load(threads=2, offline=True), *both.split()):
         assert (other.probabilities(token_ids) == expected).all()
+    assert alone.split() == []
+
+
+def test_looking_up_before_making_floats_changes_no_bit(released: StanceClassifier, root: Path) -> None:
+    core = openvino.Core()
+    exact = {"INFERENCE_PRECISION_HINT": "f32"}
+    graph = core.compile_model(core.read_model(RELEASED / "light.xml"), "CPU", exact)
+    for text, _ in PLAIN:
+        (ids,) = released.encode([text])
+        padded = ids + [0] * (-len(ids) % BUCKET)
+        mask = [1] * len(ids) + [0] * (-len(ids) % BUCKET)
+        expected = graph({"input_ids": np.array([padded]), "attention_mask": np.array([mask])})[0]
+        assert (released._engine.logits([ids]) == expected).all()
 
 
 def test_a_failed_batch_does_not_fail_the_next(released: StanceClassifier) -> None:

@@ -2,14 +2,16 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
 
 from model.batching import TOKEN_BUDGET, padded_length
-from serving.scheduler import OverloadedError, Scheduler
+from serving.scheduler import BatchFigures, OverloadedError, Scheduler
 
 
 class Engine:
@@ -31,13 +33,14 @@ class Engine:
 
 
 @contextmanager
-def scheduler(engine: Engine, **options: int) -> Iterator[Scheduler]:
-    made = Scheduler(engine, **options)
+def scheduler(engine: Engine, split: Sequence[Engine] = (), **options: Any) -> Iterator[Scheduler]:
+    made = Scheduler(engine, lambda: split, **options)
     made.start()
     try:
         yield made
     finally:
-        engine.free.set()
+        for each in (engine, *split):
+            each.free.set()
         made.stop()
 
 
@@ -174,3 +177,83 @@ def test_stopping_finishes_what_waits() -> None:
     queue = Scheduler(engine)
     queue.start()
     assert asyncio.run(ask()) == [[[5, 1, 0, 0]], [[30, 1, 0, 0]]]
+
+
+def begun(queue: Scheduler) -> None:
+    """Wait until the pair is at hand."""
+    for _ in range(1000):
+        if queue._pair:
+            return
+        time.sleep(0.01)
+    raise AssertionError("the engine was not split")
+
+
+def test_two_batches_are_answered_at_once_where_as_much_again_waits_and_a_batch_alone_by_the_whole_engine() -> None:
+    whole, pair = Engine(), (Engine(), Engine())
+
+    async def ask() -> list[list[list[float]]]:
+        assert await queue.score(sentences(20)) == [[20, 1, 0, 0]]
+        assert (len(whole.batches), *(len(half.batches) for half in pair)) == (1, 0, 0)
+        for half in pair:
+            half.free.clear()
+        # Three lengths are three batches, of which two are in the engines at once.
+        task = asyncio.ensure_future(queue.score(sentences(20, 30, 40)))
+        for half in pair:
+            assert await asyncio.to_thread(half.busy.wait, 10)
+        for half in pair:
+            half.free.set()
+        return await task
+
+    with scheduler(whole, pair) as queue:
+        begun(queue)
+        assert asyncio.run(ask()) == [[20, 1, 0, 0], [30, 1, 0, 0], [40, 1, 0, 0]]
+    assert sum(len(engine.batches) for engine in (whole, *pair)) == 4
+
+
+def test_each_gets_its_own_scores_from_two_engines_too_and_no_batch_runs_beside_one_of_the_whole_engine() -> None:
+    running: list[Engine] = []
+
+    class Watched(Engine):
+        def __call__(self, token_ids: Sequence[Sequence[int]]) -> np.ndarray:
+            running.append(self)
+            time.sleep(0.001)
+            assert running == [whole] or whole not in running
+            try:
+                return super().__call__(token_ids)
+            finally:
+                running.remove(self)
+
+    whole, pair = Watched(), (Watched(), Watched())
+    rng = np.random.default_rng(7)
+    jobs = [sentences(*rng.integers(2, 60, rng.integers(1, 12)), mark=number + 1) for number in range(60)]
+    figures: list[BatchFigures] = []
+
+    async def one(number: int) -> list[list[float]]:
+        await asyncio.sleep(0.002 * number)
+        return await queue.score(jobs[number])
+
+    async def ask() -> list[list[list[float]]]:
+        return await asyncio.gather(*(one(number) for number in range(len(jobs))))
+
+    with scheduler(whole, pair, token_budget=256, on_batch=figures.append) as queue:
+        begun(queue)
+        answers = asyncio.run(ask())
+    for number, (job, rows) in enumerate(zip(jobs, answers, strict=True)):
+        assert rows == [[len(ids), number + 1, 0, 0] for ids in job]
+    assert sum(len(figure.scores) for figure in figures) == sum(map(len, jobs))
+    assert all(half.batches for half in pair)
+    assert queue.waiting_tokens == 0
+
+
+def test_a_failing_half_fails_its_requests_and_no_others() -> None:
+    pair = (Engine(), Engine())
+
+    async def ask() -> list[object]:
+        jobs = [sentences(20 + 8 * number, 300, mark=-1 if number == 3 else 1) for number in range(8)]
+        return await asyncio.gather(*(queue.score(job) for job in jobs), return_exceptions=True)
+
+    with scheduler(Engine(), pair, token_budget=64) as queue:
+        begun(queue)
+        answers = asyncio.run(ask())
+    assert [isinstance(answer, RuntimeError) for answer in answers] == [number == 3 for number in range(8)]
+    assert queue.waiting_tokens == 0

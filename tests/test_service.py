@@ -1,6 +1,8 @@
 """The service over HTTP: the contract, and the same answers as everywhere else."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -282,3 +284,10 @@ def test_a_wrong_model_folder_or_setting_is_one_clear_line(tmp_path: Path, monke
     done = communique("serve")
     assert done.returncode == 2
     assert done.stderr.startswith("communique: COMMUNIQUE_MAX_SENTENCES: ") and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("module", ["serving.cli, serving.settings", "serving.service"])
+def test_what_starts_the_workers_does_not_wait_for_what_only_they_need(module: str) -> None:
+    code = f"import sys, {module}; print({{'openvino', 'tokenizers', 'fastapi'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -1,10 +1,13 @@
 """The service while things change around it: promotion, workers killed, shutdown, and no word to anyone else."""
 
+import asyncio
+import gc
 import os
 import shutil
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,6 +23,8 @@ from servers import running, script
 
 from model.artefact import RELEASED, read_manifest, write_manifest
 from model.present import Promotion, Promotions
+from serving.answering import LoadedModel
+from serving.settings import Settings
 
 SERVE = [script("communique"), "serve", "--port"]
 
@@ -263,3 +268,19 @@ def test_traces_go_to_the_collector_that_was_named_without_the_callers_text(tmp_
     assert [name for name in names if " " not in name] == ["read", "tokenise", "score", "write"]
     said = {item.key: item.value.string_value or item.value.int_value for item in scored.attributes}
     assert said == {"model": answer.json()["model"]["version"], "sentences": 1}
+
+
+def test_a_model_that_no_longer_answers_is_freed_without_the_collector() -> None:
+    # It never looks at what was there when the service got ready, and a model is a quarter of its memory.
+    model = LoadedModel(RELEASED, Settings())
+    asyncio.run(
+        model.judge(["They may come.", "It rained on Tuesday, and nobody in the whole of the city said a word."])
+    )
+    model.scheduler.stop()
+    kept = weakref.ref(model.scheduler), weakref.ref(model._classifier._engine)
+    gc.disable()
+    try:
+        del model
+        assert [each() for each in kept] == [None, None]
+    finally:
+        gc.enable()
