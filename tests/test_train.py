@@ -256,6 +256,27 @@ def test_teachers_are_asked_once_and_a_stopped_run_goes_on(tiny_model: Path, dat
     assert _lines(out) == lines
 
 
+def test_a_student_can_learn_from_answers_on_annotated_sentences_alone(
+    tiny_encoder: Path, tiny_model: Path, dataset: Path, tmp_path: Path
+) -> None:
+    taught = tmp_path / "taught.jsonl"
+    done = communique("teach", "--teacher", tiny_model, dataset / "train.jsonl", "--out", taught)
+    assert done.returncode == 0, done.stderr
+    done = communique(
+        *("train", "--annotations", dataset, "--out", tmp_path / "m", "--encoder", tiny_encoder, *QUICK),
+        *("--taught", taught),
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_file_that_teach_did_not_write_is_left_as_it_is(tiny_model: Path, dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine.jsonl"
+    out.write_text('{"text": "One."}\n{"text": "Two."}')
+    done = communique("teach", "--teacher", tiny_model, dataset / "dev.jsonl", "--out", out)
+    assert done.returncode == 2
+    assert out.read_text() == '{"text": "One."}\n{"text": "Two."}'
+
+
 def test_teachers_read_a_scored_archive(tiny_model: Path, tmp_path: Path) -> None:
     german = "Der Minister hat die ganze Sache gestern im Parlament entschieden zurückgewiesen."
     (tmp_path / "article.txt").write_text(f"France denied the report. It may send troops.\n\n{german}\n")

@@ -163,9 +163,10 @@ def teach_command(inputs: tuple[Path, ...], teachers: tuple[str, ...], sentences
     """Ask large models, or several together, about sentences: what `train --taught` learns from (distillation).
 
     INPUTS are JSON Lines with `text`, such as the annotations that will be trained on, and folders that `communique
-    score --out` wrote, for sentences that nobody has annotated. Teachers answer in full precision where they have their
-    torch weights, on a GPU where there is one. What stands in --out is not asked again: a run that was stopped goes
-    on, another input is added, and a dataset that grew costs only what is new. Prints how many answers were added.
+    score --out` wrote, for sentences that nobody has annotated. Teachers answer with their torch weights, not in
+    int8, where they have them, on a GPU where there is one. What stands in --out is not asked again: a run that was
+    stopped goes on, another input is added, and a dataset that grew costs only what is new.
+    Prints how many answers were added.
 
     \b
     Examples:

@@ -105,6 +105,7 @@ def train(
         "data": data.sha256,
         "encoder": [encoder.sha256, sha256_file(encoder.folder / "tokenizer.json")],
         "code": code.model_dump(),
+        "benchmarks": [sha256_file(path) for path in benchmarks],
     }
     train_records, dev_records = data.records["train"], data.records["dev"]
     if recipe.records is not None:
@@ -183,4 +184,6 @@ def _ids(tokenizer: Tokenizer, texts: list[str], limit: int) -> list[list[int]]:
 
 def _truth(records: Sequence[Record]) -> npt.NDArray[np.bool_]:
     """Which labels hold, (records, 4)."""
-    return np.array([[label in record.labels for label in LABELS] for record in records])
+    return np.array([[label in record.labels for label in LABELS] for record in records], dtype=bool).reshape(
+        -1, len(LABELS)
+    )

@@ -49,7 +49,7 @@ class Taught:
 
 
 def load_teacher(model: str | Path) -> StanceClassifier:
-    """A model in full precision where it has its torch weights, on a GPU where there is one; else its light engine.
+    """A model with its torch weights where it has them, on a GPU where there is one; else its light engine, in int8.
 
     int8 costs a large encoder more than a small one: of all-mpnet-base-v2's labels 1.5 % became others.
 
@@ -148,9 +148,12 @@ def _names(teachers: Iterable[StanceClassifier]) -> str:
 
 
 def _cut_torn(path: Path) -> None:
-    """Take away the line that a killed run left half written."""
+    """Take away the line that a killed run left half written; a file of another kind is left as it is."""
     with path.open("rb+") as stream:
-        stream.truncate(stream.read().rfind(b"\n") + 1)
+        content = stream.read()
+        first, ended, _ = content.partition(b"\n")
+        if ended and b'"teachers": ' in first:
+            stream.truncate(content.rfind(b"\n") + 1)
 
 
 def read_taught(path: Path) -> Taught:
