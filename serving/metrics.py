@@ -95,7 +95,7 @@ def stage(name: str, **attributes: str | int) -> Iterator[None]:
 
 
 class BatchMetrics:
-    """Takes the figures of batches in the engine's thread; score counts are added up and written once a second."""
+    """Takes the figures of batches in the engine's threads, one at a time; score counts are written once a second."""
 
     def __init__(self) -> None:
         self._tenths = np.zeros((len(LABELS), 10), dtype=np.int64)

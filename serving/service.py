@@ -75,7 +75,7 @@ class Communique:
 
     def __init__(self) -> None:
         """Load and warm up; BentoML accepts no request, and `/readyz` is not 200, before this returns."""
-        # The engine's thread has little to do in Python but must get to it at once, also while answers are written.
+        # The engine's threads have little to do in Python but must get to it at once, also while answers are written.
         sys.setswitchinterval(0.001)
         from serving import metrics
         from serving.answering import Answering
