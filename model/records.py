@@ -201,6 +201,22 @@ def json_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, row
 
 
+def read_texts(path: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """Line numbers from 1, `text` and the whole object of each line of a JSONL file.
+
+    Raises:
+        InputError: the file cannot be read.
+        RecordError: a line is no JSON object, or has no text that UTF-8 can hold.
+    """
+    for number, row in json_objects(path):
+        text = row.get("text")
+        if not isinstance(text, str) or not text.strip():
+            raise RecordError(path, number, "text", f"expected a sentence, found {text!r:.60}")
+        if any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise RecordError(path, number, "text", f"half of a surrogate pair in {text!r:.60}")
+        yield number, text, row
+
+
 def read_records(path: Path) -> list[Record]:
     """All records of a JSONL file; the first wrong line raises `RecordError`."""
     return [parse_record(line, path, number) for number, line in json_lines(path)]

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from training.annotations.cli import benchmark_option
 from training.pipeline import CHECKPOINT_STEPS, train
 from training.recipe import Recipe
 from training.teachers import teach
@@ -51,11 +50,23 @@ _DEFAULT = Recipe()
     help="Lowest encoder layers that stay as pretrained, with the embeddings: a large encoder trains faster.",
 )
 @click.option(
+    "--also",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    help="JSONL of further records to learn from, such as text that is not yours to pass on. May be repeated.",
+)
+@click.option(
     "--taught",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Answers of teachers to learn from besides the annotations (distillation): what `communique teach` wrote.",
 )
-@benchmark_option
+@click.option(
+    "--benchmark",
+    "benchmarks",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    help="JSONL with `text`: what comes near to it in --also and --taught is not learnt. May be given more than once.",
+)
 @click.option(
     "--teacher-weight",
     default=_DEFAULT.teacher_weight,
@@ -98,6 +109,7 @@ def train_command(
     out: Path,
     encoder_folder: Path | None,
     encoder_sha256: str | None,
+    also: tuple[Path, ...],
     taught: Path | None,
     benchmarks: tuple[Path, ...],
     checkpoint_steps: int,
@@ -119,7 +131,10 @@ def train_command(
         torchrun --nproc-per-node 2 -m communique train --out build/candidate
         communique train --out build/candidate --log-to tensorboard
         communique train --out build/student --taught build/taught.jsonl
+        communique train --out build/candidate --also private.jsonl --benchmark benchmark.jsonl
     """
+    if benchmarks and not (also or taught):
+        raise click.UsageError("--benchmark keeps sentences of --also and --taught out; neither is given")
     recipe = Recipe(**{field.name: options[field.name] for field in fields(Recipe) if field.name in options})
     try:
         manifest = train(
@@ -129,6 +144,7 @@ def train_command(
             encoder_folder,
             encoder_sha256,
             light,
+            also=also,
             taught=taught,
             benchmarks=benchmarks,
             checkpoint_steps=checkpoint_steps,

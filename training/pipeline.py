@@ -34,8 +34,9 @@ from model.errors import InputError
 from model.files import sha256_file
 from model.labels import LABELS
 from model.provenance import code_entry
-from model.records import Record
+from model.records import Record, read_records
 from model.torch_engine import has_bf16
+from training.beyond import apart
 from training.calibrate import THRESHOLD, fit_calibration, running_text
 from training.dataset import draw, load_annotations
 from training.export import export_light
@@ -59,6 +60,7 @@ def train(
     encoder_sha256: str | None = None,
     light: bool = False,
     *,
+    also: Sequence[Path] = (),
     taught: Path | None = None,
     benchmarks: Sequence[Path] = (),
     checkpoint_steps: int = CHECKPOINT_STEPS,
@@ -74,9 +76,10 @@ def train(
         out: folder to make; must not exist.
         encoder_folder: see `model.encoder.find_encoder`; likewise `encoder_sha256`.
         light: leave out the torch weights.
+        also: JSONL files of records beyond the dataset to learn from.
         taught: answers of teachers to learn from besides the annotations, also of sentences that are not annotated;
             see `training.teachers.teach`.
-        benchmarks: JSONL files with `text`; no taught sentence near to theirs is learnt.
+        benchmarks: JSONL files with `text`; no sentence from beyond the dataset that is near to theirs is learnt.
         checkpoint_steps: optimiser steps from one checkpoint to the next.
         tracker: where training curves go.
 
@@ -95,9 +98,12 @@ def train(
     data = load_annotations(annotations)
     encoder = find_encoder(encoder_folder, encoder_sha256)
     tokenizer = load_tokenizer(encoder.folder / "tokenizer.json")
+    further = [record for path in also for record in read_records(path)]
     answers = read_taught(taught) if taught else None
     code = code_entry(LIBRARIES)
     trained_with = {**asdict(recipe), "processes": processes()}
+    if also:
+        trained_with["also"] = ", ".join(sha256_file(path) for path in also)
     if taught and answers:
         trained_with |= {"teachers": answers.teachers, "taught": sha256_file(taught)}
     decides = {
@@ -112,8 +118,11 @@ def train(
         train_records = draw(train_records, recipe.records)
     with work_folder(out, decides) as work:
         targets = None
+        if further:
+            train_records = [*train_records, *apart(further, "further records", data, benchmarks)]
         if answers:
-            others = unannotated(answers, data, benchmarks)
+            unread = unannotated(answers, [*data.all(), *further])
+            others = apart(unread, "sentences that only teachers have read", data, benchmarks)
             targets = np.concatenate(
                 [
                     soft_targets(answers, train_records, _truth(train_records), recipe.teacher_weight),

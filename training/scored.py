@@ -1,4 +1,4 @@
-"""Reading what `communique score --out FOLDER` wrote."""
+"""Sentences to learn from: what `communique score --out FOLDER` wrote, and JSON Lines."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 from pyarrow import ArrowInvalid, parquet
 
 from model.errors import InputError
+from model.records import read_texts
 
 _BATCH = 8192
 
@@ -32,3 +33,16 @@ def scored_batches(archive: Path, columns: Sequence[str]) -> Iterator[tuple[Path
                     yield path, batch.to_pydict()
         except ArrowInvalid as error:
             raise InputError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+
+
+def sentences_of(path: Path) -> Iterator[str]:
+    """The sentences of a scored archive, or of a JSONL file with `text`.
+
+    Raises:
+        InputError, RecordError: see `scored_batches` and `model.records.read_texts`.
+    """
+    if path.is_dir():
+        for _, found in scored_batches(path, ("text",)):
+            yield from found["text"]
+    else:
+        yield from (text for _, text, _ in read_texts(path))

@@ -7,7 +7,7 @@ sentences that nobody has annotated. The teachers are asked once; any number of 
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,13 +25,10 @@ from model.errors import InputError, RecordError, SentenceError
 from model.files import sha256_text
 from model.labels import LABELS
 from model.present import resolve_model
-from model.records import Record, json_objects
+from model.records import Record, read_texts
 from model.torch_engine import TorchEngine
-from training.annotations.check import read_benchmark
 from training.annotations.language import other_language
-from training.annotations.near import Sentence, near_duplicates
-from training.dataset import Annotations
-from training.scored import scored_batches
+from training.scored import sentences_of
 
 _CERTAIN = 1e-6
 """Probabilities nearer than this to 0 or 1 count as this near: log-odds must be finite."""
@@ -98,7 +95,7 @@ def teach(models: Sequence[str | Path], inputs: Sequence[Path], out: Path, count
     """
     teachers = [load_teacher(model) for model in models]
     names = _names(teachers)
-    texts = dict.fromkeys(_spaced(text) for path in inputs for text in _sentences(path))
+    texts = dict.fromkeys(_spaced(text) for path in inputs for text in sentences_of(path))
     fit = [text for text in texts if len(text) <= MAX_CHARACTERS and other_language(text) is None]
     if count is not None:
         fit = sorted(fit, key=sha256_text)[:count]
@@ -130,14 +127,6 @@ def teach(models: Sequence[str | Path], inputs: Sequence[Path], out: Path, count
     return len(new)
 
 
-def _sentences(path: Path) -> Iterator[str]:
-    if path.is_dir():
-        for _, found in scored_batches(path, ("text",)):
-            yield from found["text"]
-    else:
-        yield from (sentence.text for sentence in read_benchmark(path))
-
-
 def _spaced(text: str) -> str:
     """With single spaces: how a sentence stands in the file."""
     return " ".join(text.split())
@@ -165,10 +154,8 @@ def read_taught(path: Path) -> Taught:
     """
     probabilities: dict[str, tuple[float, ...]] = {}
     teachers = ""
-    for number, row in json_objects(path):
-        text, scores, names = row.get("text"), row.get("scores"), row.get("teachers")
-        if not isinstance(text, str) or not text.strip():
-            raise RecordError(path, number, "text", f"expected a sentence, found {text!r:.60}")
+    for number, text, row in read_texts(path):
+        scores, names = row.get("scores"), row.get("teachers")
         if not isinstance(names, str) or (teachers and names != teachers):
             raise RecordError(path, number, "teachers", f"expected {teachers or 'their digests'}, found {names!r:.140}")
         answer: tuple[float, ...] = ()
@@ -182,23 +169,10 @@ def read_taught(path: Path) -> Taught:
     return Taught(probabilities, teachers)
 
 
-def unannotated(taught: Taught, data: Annotations, benchmarks: Sequence[Path] = ()) -> list[Record]:
-    """The sentences beyond the dataset, as records without stances; none is near to dev, test or a benchmark.
-
-    Raises:
-        InputError, RecordError: a benchmark cannot be read.
-    """
-    known = {_spaced(record.text) for record in data.all()}
-    others = [text for text in taught.probabilities if text not in known]
-    kept_out = [
-        Sentence(record.text, "held out", str(record.id)) for split in ("dev", "test") for record in data.records[split]
-    ]
-    kept_out += [sentence for path in benchmarks for sentence in read_benchmark(path)]
-    sentences = [*kept_out, *(Sentence(text, "taught", "") for text in others)]
-    near = {pair.later for pair in near_duplicates(sentences, len(kept_out)) if pair.earlier < len(kept_out)}
-    kept = [text for at, text in enumerate(others, len(kept_out)) if at not in near]
-    print(f"{len(kept)} sentences beyond the annotations; {len(near)} near to held-out ones left out", file=sys.stderr)
-    return [Record(text=text, stances=()) for text in kept]
+def unannotated(taught: Taught, annotated: Iterable[Record]) -> list[Record]:
+    """The sentences of `taught` beyond the annotated ones, as records without stances."""
+    known = {_spaced(record.text) for record in annotated}
+    return [Record(text=text, stances=()) for text in taught.probabilities if text not in known]
 
 
 def soft_targets(taught: Taught, records: Sequence[Record], truth: npt.NDArray[np.bool_], weight: float) -> Floats:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from model.errors import InputError, RecordError
-from model.records import json_objects
+from model.records import read_texts
 from training.annotations.language import other_language
 from training.annotations.near import Sentence, near_duplicates
 from training.dataset import Placed, group_of, scan_annotations
@@ -20,12 +20,7 @@ def read_benchmark(path: Path) -> list[Sentence]:
     Raises:
         InputError, RecordError: the file cannot be read, or a line has no text.
     """
-    sentences = []
-    for number, row in json_objects(path):
-        text = row.get("text")
-        if not isinstance(text, str) or not text.strip():
-            raise RecordError(path, number, "text", f"expected a sentence, found {text!r:.60}")
-        sentences.append(Sentence(text, str(path), f"{path}:{number}"))
+    sentences = [Sentence(text, str(path), f"{path}:{number}") for number, text, _ in read_texts(path)]
     if not sentences:
         raise InputError(f"{path}: no sentences")
     return sentences

@@ -225,6 +225,48 @@ def export_command(format_name: str, out: Path, splits: tuple[Any, ...], file: P
     print(f"{len(records)} records", file=sys.stderr)
 
 
+@annotations_group.command("detach")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="Standoff JSONL to make.")
+def detach_command(file: Path, out: Path) -> None:
+    """Take the text out of the records of FILE, for annotations of text that is not yours to pass on.
+
+    Each line keeps the SHA-256 of its sentence, and its spans as offsets (standoff annotation). Whoever has the text
+    as well gets the records back by `attach`.
+    """
+    from training.annotations.standoff import detach
+
+    records = read_records(file)
+    with write_aside(out) as stream:
+        stream.writelines(line + "\n" for line in detach(records))
+    print(f"{len(records)} records", file=sys.stderr)
+
+
+@annotations_group.command("attach")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("texts", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="JSONL of records to make.")
+def attach_command(file: Path, texts: tuple[Path, ...], out: Path) -> None:
+    """Put the text back into FILE, which `detach` made; what has no text here is left out, and counted.
+
+    TEXTS are JSON Lines with `text`, and folders that `communique score --out` wrote.
+
+    \b
+    Example:
+        communique score news/ --out build/news
+        communique annotations attach standoff.jsonl build/news --out build/private.jsonl
+        communique train --also build/private.jsonl --out build/candidate
+    """
+    from training.annotations.standoff import attach
+    from training.scored import sentences_of
+
+    records, without = attach(file, (text for path in texts for text in sentences_of(path)))
+    if not records:
+        raise InputError(f"{file}: none of its {without} sentences stands in {', '.join(map(str, texts))}")
+    write_records(out, records)
+    print(f"{len(records)} records, {without} without their text left out", file=sys.stderr)
+
+
 @annotations_group.command("add")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--annotator", help="Name for records that have none, and of who has read suggestions.")
