@@ -15,7 +15,7 @@ from model.errors import SentenceError
 from model.present import resolve_model
 from serving import metrics
 from serving.problems import ProblemError
-from serving.scheduler import Rows, Scheduler
+from serving.scheduler import Answer, Rows, Scheduler
 from serving.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -48,24 +48,33 @@ class LoadedModel:
         threads = settings.threads or max(1, available_threads() // settings.workers)
         self.users = 0
         self._settings = settings
-        classifier = self._classifier = StanceClassifier.load(folder, threads, device=settings.device)
+        self._classifier = StanceClassifier.load(folder, threads, device=settings.device)
         self.manifest = self._classifier.manifest
         # Digests are of files that do not change under a loaded model: worked out once, not for every answer.
         self.version, self.digest = self.manifest.version, self.manifest.digest
         batches = metrics.BatchMetrics()
         self.scheduler = Scheduler(
-            classifier.probabilities,
-            split=lambda: [half.probabilities for half in classifier.split()],
-            token_budget=classifier.token_budget,
+            self._classifier.probabilities,
+            split=self._split,
+            token_budget=self._classifier.token_budget,
             max_waiting_tokens=settings.max_waiting_tokens,
             on_batch=batches.take,
             on_idle=batches.rest,
         )
-        # The first call for each length prepares kernels; do it before anyone waits.
-        lengths = range(BUCKET, min(_WARM_TOKENS, self.manifest.max_tokens) + 1, BUCKET)
-        self._classifier.probabilities([[0] * length for length in lengths])
+        self._warm(self._classifier)
         self._tokenising = asyncio.Semaphore(1)
         self.scheduler.start()
+
+    def _warm(self, classifier: StanceClassifier) -> None:
+        """The first call for each length prepares kernels; do it before anyone waits."""
+        lengths = range(BUCKET, min(_WARM_TOKENS, self.manifest.max_tokens) + 1, BUCKET)
+        classifier.probabilities([[0] * length for length in lengths])
+
+    def _split(self) -> list[Answer]:
+        halves = self._classifier.split()
+        for half in halves:
+            self._warm(half)
+        return [half.probabilities for half in halves]
 
     async def encode(self, texts: Sequence[str], truncate: bool) -> list[tuple[list[int], bool] | SentenceError]:
         """Token ids of each sentence and whether it was cut, or why it cannot be judged."""

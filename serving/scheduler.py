@@ -18,6 +18,7 @@ request got 521 sentences a second here and 214 there, 64 clients with a sentenc
 """
 
 import asyncio
+import logging
 import math
 import threading
 import time
@@ -28,6 +29,8 @@ from itertools import islice
 
 from model.batching import TOKEN_BUDGET, batch_rows, padded_length
 from model.calibration import Floats
+
+logger = logging.getLogger(__name__)
 
 Answer = Callable[[Sequence[Sequence[int]]], Floats]
 """Token ids of one batch's sentences to calibrated probabilities, (rows, 4)."""
@@ -117,7 +120,8 @@ class Scheduler:
 
     Args:
         answer: called in one thread only, and never while one of `split` runs.
-        split: called once, in the second thread, while batches are answered already.
+        split: called once, in the second thread, while batches are answered already; where it fails that is logged,
+            and `answer` goes on alone.
         token_budget: most padded tokens in a batch; a longer sentence is a batch of its own.
         max_waiting_tokens: most padded tokens that may wait; None for no bound.
         on_batch: called after every batch, never twice at once.
@@ -259,7 +263,11 @@ class Scheduler:
         return batch
 
     def _help(self) -> None:
-        pair = self._split()
+        try:
+            pair = self._split()
+        except Exception:  # the first thread goes on alone
+            logger.exception("no second engine; batches are answered one after the other")
+            return
         if pair:
             with self._lock:
                 self._pair = pair

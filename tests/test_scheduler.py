@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from model.batching import TOKEN_BUDGET, padded_length
-from serving.scheduler import BatchFigures, OverloadedError, Scheduler
+from serving.scheduler import Answer, BatchFigures, OverloadedError, Scheduler
 
 
 class Engine:
@@ -208,6 +208,19 @@ def test_two_batches_are_answered_at_once_where_as_much_again_waits_and_a_batch_
         begun(queue)
         assert asyncio.run(ask()) == [[20, 1, 0, 0], [30, 1, 0, 0], [40, 1, 0, 0]]
     assert sum(len(engine.batches) for engine in (whole, *pair)) == 4
+
+
+def test_where_no_second_engine_can_be_made_the_first_answers_alone(caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> list[Answer]:
+        raise MemoryError("no room")
+
+    queue = Scheduler(Engine(), broken)
+    queue.start()
+    try:
+        assert asyncio.run(queue.score(sentences(20, 30))) == [[20, 1, 0, 0], [30, 1, 0, 0]]
+    finally:
+        queue.stop()
+    assert "no second engine" in caplog.text and "no room" in caplog.text
 
 
 def test_each_gets_its_own_scores_from_two_engines_too_and_no_batch_runs_beside_one_of_the_whole_engine() -> None:
