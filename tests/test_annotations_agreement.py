@@ -6,7 +6,8 @@ from conftest import communique
 
 from model.errors import InputError, RecordError
 from model.readings import load_readings
-from model.records import Record
+from model.records import Record, write_records
+from training.annotations.add import id_of
 from training.annotations.agreement import measure, render
 
 # Of ten records both readers call four a threat and three none, the first alone two, the second alone one.
@@ -100,3 +101,20 @@ def test_the_command_reads_beside_the_dataset_and_prints_a_table_or_json(dataset
     assert done.returncode == 2
     assert done.stderr.startswith("communique: ")
     assert "readings.jsonl: cannot be read" in done.stderr
+
+
+def test_readings_of_records_outside_of_the_dataset_are_measured_too(tmp_path: Path) -> None:
+    texts = [f"The talks resume on {day} May." for day in range(1, 7)]
+    write_records(tmp_path / "records.jsonl", [Record(text=text, stances=()) for text in texts])
+    lines = [
+        json.dumps({"id": id_of(text), "reader": reader, "labels": ["hedge"] * (number % 2)}) + "\n"
+        for number, text in enumerate(texts)
+        for reader in ("first", "second")
+    ]
+    (tmp_path / "readings.jsonl").write_text("".join(lines))
+    command = ("annotations", "agreement", "--records", tmp_path / "records.jsonl")
+    done = communique(*command, "--readings", tmp_path / "readings.jsonl", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["overall"]["labels"]["hedge"] == {"first": 3, "second": 3, "alpha": 1, "kappa": 1}
+    done = communique(*command)
+    assert done.returncode == 2 and "--records needs --readings" in done.stderr

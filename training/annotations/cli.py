@@ -111,8 +111,14 @@ def stats_command(folder: Path, out: Path | None, as_json: bool) -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="JSONL of readings; readings.jsonl beside the dataset by default.",
 )
+@click.option(
+    "--records",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="JSONL of records that were read, instead of the dataset; those without an id have the one of `add`.",
+)
 @json_option
-def agreement_command(folder: Path, readings: Path | None, as_json: bool) -> None:
+def agreement_command(folder: Path, readings: Path | None, file: Path | None, as_json: bool) -> None:
     """Measure how far two independent readers agree, over all and by genre.
 
     \b
@@ -122,10 +128,14 @@ def agreement_command(folder: Path, readings: Path | None, as_json: bool) -> Non
         {"id": "c12", "reader": "reader-5", "labels": ["threat"], "settles": true, "note": "…"}
     """
     from model.readings import load_readings
+    from training.annotations.add import id_of
     from training.annotations.agreement import measure, render
     from training.dataset import load_annotations
 
-    records = load_annotations(folder).all()
+    if file is not None and readings is None:
+        raise click.UsageError("--records needs --readings")
+    records = load_annotations(folder).all() if file is None else read_records(file)
+    records = [record.model_copy(update={"id": record.id or id_of(record.text)}) for record in records]
     given = load_readings(readings or folder / "readings.jsonl", {str(record.id) for record in records})
     agreement = measure(records, given)
     click.echo(agreement.model_dump_json(indent=2) if as_json else render(agreement).rstrip())

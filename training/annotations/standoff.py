@@ -2,7 +2,7 @@
 
 A line is a record whose text is replaced by its digest and whose spans are replaced by offsets:
 
-    {"sha256": "…", "stances": [{"label": "threat", "cue": [9, 21], "holder": null, "target": null}], "origin": "…"}
+    {"sha256": "…", "stances": [{"label": "threat", "cue": [9, 21]}], "origin": "…", "annotator": "ada"}
 
 Whoever has the text as well gets the records back. Digests and offsets are of the text with single spaces.
 """
@@ -25,13 +25,17 @@ def detach(records: Iterable[Record]) -> Iterator[str]:
         text = _spaced(record.text)
         row = json.loads(record.to_json())
         del row["text"]
-        for stance in row["stances"]:
-            for name in _SPANS:
-                if stance[name] is not None:
-                    span = _spaced(stance[name])
-                    start = text.index(span)
-                    stance[name] = [start, start + len(span)]
+        row["stances"] = [
+            {"label": stance.label}
+            | {name: _place(getattr(stance, name), text) for name in _SPANS if getattr(stance, name)}
+            for stance in record.stances
+        ]
         yield json.dumps({"sha256": sha256_text(text)} | row, ensure_ascii=False)
+
+
+def _place(span: str, text: str) -> list[int]:
+    start = text.index(_spaced(span))
+    return [start, start + len(_spaced(span))]
 
 
 def attach(standoff: Path, texts: Iterable[str]) -> tuple[list[Record], int]:
