@@ -212,8 +212,10 @@ def read_texts(path: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:
         text = row.get("text")
         if not isinstance(text, str) or not text.strip():
             raise RecordError(path, number, "text", f"expected a sentence, found {text!r:.60}")
-        if any("\ud800" <= letter <= "\udfff" for letter in text):
-            raise RecordError(path, number, "text", f"half of a surrogate pair in {text!r:.60}")
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            raise RecordError(path, number, "text", f"half of a surrogate pair in {text!r:.60}") from None
         yield number, text, row
 
 

@@ -1,6 +1,7 @@
 """The model that answers, behind its scheduler, and the change to a newly promoted one while requests run."""
 
 import asyncio
+import functools
 import logging
 import threading
 from collections.abc import Iterator, Sequence
@@ -36,6 +37,20 @@ class Scored:
     truncated: bool
 
 
+def _warm(classifier: StanceClassifier) -> None:
+    """The first call for each length prepares kernels; do it before anyone waits."""
+    lengths = range(BUCKET, min(_WARM_TOKENS, classifier.manifest.max_tokens) + 1, BUCKET)
+    classifier.probabilities([[0] * length for length in lengths])
+
+
+# Not methods of the model: its scheduler would hold it, and a replaced model's memory would wait for the collector.
+def _halves(classifier: StanceClassifier) -> list[Answer]:
+    halves = classifier.split()
+    for half in halves:
+        _warm(half)
+    return [half.probabilities for half in halves]
+
+
 class LoadedModel:
     """A model with its engine warm and its scheduler running."""
 
@@ -48,33 +63,22 @@ class LoadedModel:
         threads = settings.threads or max(1, available_threads() // settings.workers)
         self.users = 0
         self._settings = settings
-        self._classifier = StanceClassifier.load(folder, threads, device=settings.device)
+        classifier = self._classifier = StanceClassifier.load(folder, threads, device=settings.device)
         self.manifest = self._classifier.manifest
         # Digests are of files that do not change under a loaded model: worked out once, not for every answer.
         self.version, self.digest = self.manifest.version, self.manifest.digest
         batches = metrics.BatchMetrics()
         self.scheduler = Scheduler(
-            self._classifier.probabilities,
-            split=self._split,
-            token_budget=self._classifier.token_budget,
+            classifier.probabilities,
+            split=functools.partial(_halves, classifier),
+            token_budget=classifier.token_budget,
             max_waiting_tokens=settings.max_waiting_tokens,
             on_batch=batches.take,
             on_idle=batches.rest,
         )
-        self._warm(self._classifier)
+        _warm(classifier)
         self._tokenising = asyncio.Semaphore(1)
         self.scheduler.start()
-
-    def _warm(self, classifier: StanceClassifier) -> None:
-        """The first call for each length prepares kernels; do it before anyone waits."""
-        lengths = range(BUCKET, min(_WARM_TOKENS, self.manifest.max_tokens) + 1, BUCKET)
-        classifier.probabilities([[0] * length for length in lengths])
-
-    def _split(self) -> list[Answer]:
-        halves = self._classifier.split()
-        for half in halves:
-            self._warm(half)
-        return [half.probabilities for half in halves]
 
     async def encode(self, texts: Sequence[str], truncate: bool) -> list[tuple[list[int], bool] | SentenceError]:
         """Token ids of each sentence and whether it was cut, or why it cannot be judged."""

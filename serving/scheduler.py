@@ -36,7 +36,7 @@ Answer = Callable[[Sequence[Sequence[int]]], Floats]
 """Token ids of one batch's sentences to calibrated probabilities, (rows, 4)."""
 
 Split = Callable[[], Sequence[Answer]]
-"""Makes two that answer at the same time, each called in one thread only; or none."""
+"""Makes two that answer at the same time, each by one thread at a time; or none."""
 
 Rows = list[list[float]]
 """Calibrated probabilities, a row of four a sentence."""
@@ -119,9 +119,9 @@ class Scheduler:
     """Runs `answer` on merged batches in threads of its own, from `start` to `stop`.
 
     Args:
-        answer: called in one thread only, and never while one of `split` runs.
-        split: called once, in the second thread, while batches are answered already; where it fails that is logged,
-            and `answer` goes on alone.
+        answer: called in one thread only, and never while one of what `split` made answers a batch.
+        split: called once, in the second thread, while batches are answered already; it may try what it makes. Where
+            it fails that is logged, and `answer` goes on alone.
         token_budget: most padded tokens in a batch; a longer sentence is a batch of its own.
         max_waiting_tokens: most padded tokens that may wait; None for no bound.
         on_batch: called after every batch, never twice at once.

@@ -1,5 +1,6 @@
 """Annotations apart from their text: `communique annotations detach` and `attach`, and training on what they give."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ from conftest import SENTENCES, TINY, communique
 
 from model.artefact import open_artefact
 from model.classifier import StanceClassifier
-from model.files import sha256_file, sha256_text
+from model.files import sha256_file
 from model.records import Record, Stance, read_records, write_records
+from training.beyond import read_further
+from training.dataset import load_annotations
 
 RECORDS = [
     Record(
@@ -18,6 +21,7 @@ RECORDS = [
         stances=(Stance(label="support", cue="back the plan"), Stance(label="hedge", cue="may", holder="Oslo  may")),
         difficult=True,
         origin="a newspaper",
+        note="“they” is the council",
         annotator="ada",
     ),
     Record(text="The talks resume on 4 May.", stances=(), near_miss="month-name"),
@@ -39,9 +43,9 @@ def test_the_text_goes_and_comes_back(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "2 records\n")
     first, second = _lines(tmp_path / "standoff.jsonl")
     spaced = " ".join(RECORDS[0].text.split())
-    assert first["sha256"] == sha256_text(spaced)
+    assert first["sha256"] == hashlib.sha256(spaced.encode()).hexdigest()
     assert first["stances"][0] == {"label": "support", "cue": [9, 22]}
-    assert "back" not in json.dumps(first) and "text" not in second
+    assert "back" not in json.dumps(first) and "note" not in first and "text" not in second
     # Line breaks and double spaces do not part a text from its annotations.
     texts = _texts(tmp_path / "texts.jsonl", ["Another sentence.", RECORDS[1].text, RECORDS[0].text.replace(" ", "\n")])
     attach = ("annotations", "attach", tmp_path / "standoff.jsonl")
@@ -62,6 +66,9 @@ def test_the_text_goes_and_comes_back(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"sha256": 5}, "sha256: expected 64 hexadecimal digits, found 5"),
+        ({"sha256": []}, "sha256: expected 64 hexadecimal digits, found []"),
+        ({"sha256": "z" * 64}, "sha256: expected 64 hexadecimal digits, found 'zzz"),
+        ({"text": "Another sentence."}, "text: expected none"),
         ({"stances": [{"label": "hedge", "cue": [5, 500]}]}, "cue: expected offsets [start, end] in the text"),
         ({"stances": [{"label": "hedge", "cue": "may"}]}, "cue: expected offsets [start, end] in the text"),
         ({"stances": [{"label": "anger"}]}, "stances.0.label: Input should be"),
@@ -84,7 +91,7 @@ def test_a_scored_archive_brings_the_text(tiny_model: Path, tmp_path: Path) -> N
     (tmp_path / "article.txt").write_text("France denied the report. It may send troops.\n")
     done = communique("score", tmp_path / "article.txt", "--out", tmp_path / "scored", "--model", tiny_model)
     assert done.returncode == 0, done.stderr
-    row = {"sha256": sha256_text("It may send troops."), "stances": [{"label": "hedge", "cue": [3, 6]}]}
+    row = {"sha256": hashlib.sha256(b"It may send troops.").hexdigest(), "stances": [{"label": "hedge", "cue": [3, 6]}]}
     (tmp_path / "standoff.jsonl").write_text(json.dumps(row) + "\n")
     done = communique(
         *("annotations", "attach", tmp_path / "standoff.jsonl", tmp_path / "scored", "--out", tmp_path / "back.jsonl")
@@ -93,6 +100,13 @@ def test_a_scored_archive_brings_the_text(tiny_model: Path, tmp_path: Path) -> N
     assert read_records(tmp_path / "back.jsonl") == [
         Record(text="It may send troops.", stances=(Stance(label="hedge", cue="may"),))
     ]
+
+
+def test_the_only_copy_of_the_text_is_not_replaced(tmp_path: Path) -> None:
+    write_records(tmp_path / "private.jsonl", RECORDS)
+    done = communique("annotations", "detach", tmp_path / "private.jsonl", "--out", tmp_path / "private.jsonl")
+    assert done.returncode == 2 and "would replace the records" in done.stderr
+    assert read_records(tmp_path / "private.jsonl") == RECORDS
 
 
 def test_training_learns_from_further_records_and_leaves_out_what_is_held_out(
@@ -111,9 +125,31 @@ def test_training_learns_from_further_records_and_leaves_out_what_is_held_out(
     assert open_artefact(tmp_path / "m").training["also"] == sha256_file(also)
     predictions = StanceClassifier.load(tmp_path / "m").classify([text for text, _ in SENTENCES])
     assert sum(list(p.labels) == labels for p, (_, labels) in zip(predictions, SENTENCES, strict=True)) > 6
-    also.write_text('{"text": "It is so.", "stances": [{"label": "anger"}]}\n')
-    done = communique(*command, "--out", tmp_path / "n")
-    assert done.returncode == 2 and "private.jsonl:1: stances.0.label" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"text": "It is so.", "stances": [{"label": "anger"}]}\n', "private.jsonl:1: stances.0.label"),
+        ('{"text": "It is so.", "stances": [], "annotator": "model:2"}\n', "private.jsonl:1: annotator: expected who"),
+        ("", "private.jsonl: no records"),
+    ],
+)
+def test_further_records_that_nobody_has_annotated_are_refused(
+    content: str, message: str, tiny_encoder: Path, dataset: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "private.jsonl").write_text(content)
+    done = communique(
+        *("train", "--annotations", dataset, "--encoder", tiny_encoder, "--out", tmp_path / "n"),
+        *("--also", tmp_path / "private.jsonl"),
+    )
+    assert done.returncode == 2 and message in done.stderr
+
+
+def test_a_record_of_the_dataset_is_not_learnt_twice(dataset: Path, tmp_path: Path) -> None:
+    data = load_annotations(dataset)
+    write_records(tmp_path / "private.jsonl", [*data.records["train"][:3], RECORDS[1], RECORDS[1]])
+    assert read_further([tmp_path / "private.jsonl"], data.all()) == [RECORDS[1]]
 
 
 def test_a_benchmark_without_further_sentences_is_a_mistake(dataset: Path, tmp_path: Path) -> None:

@@ -24,7 +24,9 @@ _DEFAULT = Recipe()
     help="Folder with train.jsonl, dev.jsonl and test.jsonl.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Model folder to make; must not exist.")
-@click.option("--records", type=click.IntRange(1), help="Train on so many records only, for learning curves.")
+@click.option(
+    "--records", type=click.IntRange(1), help="Train on so many records of the dataset only, for learning curves."
+)
 @click.option("--epochs", default=_DEFAULT.epochs, show_default=True, type=click.IntRange(1, 100), help="At most.")
 @click.option(
     "--patience",

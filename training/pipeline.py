@@ -34,9 +34,9 @@ from model.errors import InputError
 from model.files import sha256_file
 from model.labels import LABELS
 from model.provenance import code_entry
-from model.records import Record, read_records
+from model.records import Record
 from model.torch_engine import has_bf16
-from training.beyond import apart
+from training.beyond import apart, read_further
 from training.calibrate import THRESHOLD, fit_calibration, running_text
 from training.dataset import draw, load_annotations
 from training.export import export_light
@@ -98,7 +98,7 @@ def train(
     data = load_annotations(annotations)
     encoder = find_encoder(encoder_folder, encoder_sha256)
     tokenizer = load_tokenizer(encoder.folder / "tokenizer.json")
-    further = [record for path in also for record in read_records(path)]
+    further = read_further(also, data.all())
     answers = read_taught(taught) if taught else None
     code = code_entry(LIBRARIES)
     trained_with = {**asdict(recipe), "processes": processes()}

@@ -28,6 +28,7 @@ from model.present import resolve_model
 from model.records import Record, read_texts
 from model.torch_engine import TorchEngine
 from training.annotations.language import other_language
+from training.annotations.standoff import spaced
 from training.scored import sentences_of
 
 _CERTAIN = 1e-6
@@ -95,7 +96,9 @@ def teach(models: Sequence[str | Path], inputs: Sequence[Path], out: Path, count
     """
     teachers = [load_teacher(model) for model in models]
     names = _names(teachers)
-    texts = dict.fromkeys(_spaced(text) for path in inputs for text in sentences_of(path))
+    texts = dict.fromkeys(spaced(text) for path in inputs for text in sentences_of(path))
+    if not texts:
+        raise InputError(f"{', '.join(map(str, inputs))}: no sentences")
     fit = [text for text in texts if len(text) <= MAX_CHARACTERS and other_language(text) is None]
     if count is not None:
         fit = sorted(fit, key=sha256_text)[:count]
@@ -125,11 +128,6 @@ def teach(models: Sequence[str | Path], inputs: Sequence[Path], out: Path, count
             stream.flush()
             bar.update(len(some))
     return len(new)
-
-
-def _spaced(text: str) -> str:
-    """With single spaces: how a sentence stands in the file."""
-    return " ".join(text.split())
 
 
 def _names(teachers: Iterable[StanceClassifier]) -> str:
@@ -171,7 +169,7 @@ def read_taught(path: Path) -> Taught:
 
 def unannotated(taught: Taught, annotated: Iterable[Record]) -> list[Record]:
     """The sentences of `taught` beyond the annotated ones, as records without stances."""
-    known = {_spaced(record.text) for record in annotated}
+    known = {spaced(record.text) for record in annotated}
     return [Record(text=text, stances=()) for text in taught.probabilities if text not in known]
 
 
@@ -184,6 +182,6 @@ def soft_targets(taught: Taught, records: Sequence[Record], truth: npt.NDArray[n
     """
     mixed = np.array(truth, dtype=float)
     for at, record in enumerate(records):
-        if (answer := taught.probabilities.get(_spaced(record.text))) is not None:
+        if (answer := taught.probabilities.get(spaced(record.text))) is not None:
             mixed[at] = weight * np.array(answer) + (1 - weight) * mixed[at]
     return mixed

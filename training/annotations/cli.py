@@ -133,7 +133,7 @@ def agreement_command(folder: Path, readings: Path | None, file: Path | None, as
     from training.dataset import load_annotations
 
     if file is not None and readings is None:
-        raise click.UsageError("--records needs --readings")
+        raise click.UsageError("--records needs --readings, which are looked for beside a dataset only")
     records = load_annotations(folder).all() if file is None else read_records(file)
     records = [record.model_copy(update={"id": record.id or id_of(record.text)}) for record in records]
     given = load_readings(readings or folder / "readings.jsonl", {str(record.id) for record in records})
@@ -241,11 +241,13 @@ def export_command(format_name: str, out: Path, splits: tuple[Any, ...], file: P
 def detach_command(file: Path, out: Path) -> None:
     """Take the text out of the records of FILE, for annotations of text that is not yours to pass on.
 
-    Each line keeps the SHA-256 of its sentence, and its spans as offsets (standoff annotation). Whoever has the text
-    as well gets the records back by `attach`.
+    Each line keeps the SHA-256 of its sentence, and its spans as offsets (standoff annotation). Notes are left out,
+    since they may quote; every other field stays as it is. Whoever has the text gets the records back by `attach`.
     """
     from training.annotations.standoff import detach
 
+    if out.exists() and out.samefile(file):
+        raise InputError(f"{out}: would replace the records, which alone hold the text; name another file")
     records = read_records(file)
     with write_aside(out) as stream:
         stream.writelines(line + "\n" for line in detach(records))
