@@ -23,7 +23,7 @@ check: $(VENV)/develops
 slow: $(VENV)/develops  ## the tests that take minutes as well
 	$(BIN)/pytest --slow
 
-release: $(VENV)/develops  ## retrain the released model from the annotations
+release: $(VENV)/develops  ## replace the released model by one trained on data/annotations alone
 	rm -rf model/released
 	$(BIN)/communique train --light --out model/released
 
