@@ -201,6 +201,11 @@ def json_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, row
 
 
+def spaced(text: str) -> str:
+    """The text with single spaces: what tells whether two are the same."""
+    return " ".join(text.split())
+
+
 def read_texts(path: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:
     """Line numbers from 1, `text` and the whole object of each line of a JSONL file.
 

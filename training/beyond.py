@@ -5,10 +5,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from model.errors import InputError, RecordError
-from model.records import Record, json_lines, parse_record
+from model.records import Record, json_lines, parse_record, spaced
 from training.annotations.check import read_benchmark
 from training.annotations.near import Sentence, near_duplicates
-from training.annotations.standoff import spaced
 from training.dataset import Annotations
 from training.work import leads
 

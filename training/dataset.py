@@ -9,7 +9,7 @@ import datasets
 from model.errors import InputError, RecordError
 from model.files import sha256_text
 from model.labels import LABELS
-from model.records import Record, json_lines, parse_record
+from model.records import Record, json_lines, parse_record, spaced
 from training.splits import SPLITS, Split, split_of
 
 FEATURES = datasets.Features(
@@ -66,7 +66,7 @@ class Register:
     def enter(self, record: Record, path: Path, line: int) -> list[RecordError]:
         """Enter a record with an id; the problems are an id or a text (letter case and spaces aside) met before."""
         problems = []
-        folded = " ".join(record.text.split()).casefold()
+        folded = spaced(record.text).casefold()
         for field, key, seen in (("id", str(record.id), self._ids), ("text", folded, self._texts)):
             first = seen.setdefault(key, f"{path}:{line}")
             if first != f"{path}:{line}":

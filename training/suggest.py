@@ -20,7 +20,7 @@ from model.errors import InputError
 from model.files import sha256_text
 from model.labels import LABELS, Label
 from model.present import resolve_model
-from model.records import MODEL_PREFIX, Record, Stance
+from model.records import MODEL_PREFIX, Record, Stance, spaced
 from training.annotations.add import id_of
 from training.annotations.check import read_benchmark
 from training.annotations.language import other_language
@@ -66,7 +66,7 @@ def _pool(archive: Path, manifest: Manifest, size: int) -> list[Scored]:
         found = doubts(probabilities, manifest.thresholds)
         for column, pool in enumerate(pools):
             for row in np.argsort(-found[:, column], kind="stable")[:size]:
-                text = " ".join(texts[row].split())
+                text = spaced(texts[row])
                 if len(text) <= MAX_CHARACTERS:
                     pool.setdefault(
                         text,

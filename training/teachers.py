@@ -25,10 +25,9 @@ from model.errors import InputError, RecordError, SentenceError
 from model.files import sha256_text
 from model.labels import LABELS
 from model.present import resolve_model
-from model.records import Record, read_texts
+from model.records import Record, read_texts, spaced
 from model.torch_engine import TorchEngine
 from training.annotations.language import other_language
-from training.annotations.standoff import spaced
 from training.scored import sentences_of
 
 _CERTAIN = 1e-6

@@ -246,9 +246,9 @@ def detach_command(file: Path, out: Path) -> None:
     """
     from training.annotations.standoff import detach
 
+    records = read_records(file)
     if out.exists() and out.samefile(file):
         raise InputError(f"{out}: would replace the records, which alone hold the text; name another file")
-    records = read_records(file)
     with write_aside(out) as stream:
         stream.writelines(line + "\n" for line in detach(records))
     print(f"{len(records)} records", file=sys.stderr)

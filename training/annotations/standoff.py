@@ -15,14 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import RecordError
-from model.records import Record, json_objects, parse_record
+from model.records import Record, json_objects, parse_record, spaced
 
 _SPANS = ("cue", "holder", "target")
-
-
-def spaced(text: str) -> str:
-    """The text with single spaces: what tells whether two are the same."""
-    return " ".join(text.split())
 
 
 def detach(records: Iterable[Record]) -> Iterator[str]:
