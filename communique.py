@@ -18,6 +18,7 @@ _COMMANDS = {
     "key": ("serving.cli", "key_command", "Make an API key for the service."),
     "train": ("training.cli", "train_command", "Fine-tune the encoder on the annotations."),
     "teach": ("training.cli", "teach_command", "Ask large models about sentences, for `train` to learn from."),
+    "average": ("training.cli", "average_command", "Make one model of several by averaging their weights."),
     "evaluate": ("evaluation.cli", "evaluate_command", "Measure a model beside the baselines."),
     "report": ("evaluation.cli", "report_command", "Gather the whole evidence on a model: JSON, HTML, model card."),
     "compare": ("evaluation.cli", "compare_command", "Say whether one model is better than another."),

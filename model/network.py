@@ -1,7 +1,7 @@
 """The network: a pretrained encoder, one attention per label over its tokens, four independent outputs."""
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -42,11 +42,16 @@ class StanceNetwork(nn.Module):
         return cls(AutoModel.from_pretrained(encoder.folder, use_safetensors=True, **options), dropout)
 
     @classmethod
-    def untrained(cls, config: Path) -> Self:
-        """On an encoder of the kind that its configuration file says, for weights that are loaded next."""
+    def untrained(cls, config: Path, attention: Literal["eager"] | None = None) -> Self:
+        """On an encoder of the kind that its configuration file says, for weights that are loaded next.
+
+        Args:
+            config: the file.
+            attention: eager to convert the network; None takes whichever is fastest here, as encoders know several.
+        """
         kind = AutoConfig.from_pretrained(config, local_files_only=True, trust_remote_code=False)
-        # Whichever attention is fastest here: not every kind of encoder has the same.
-        return cls(AutoModel.from_config(kind, trust_remote_code=False), dropout=0.0)
+        network = AutoModel.from_config(kind, trust_remote_code=False, attn_implementation=attention)
+        return cls(network, dropout=0.0)
 
     def freeze(self, layers: int) -> None:
         """Let only the encoder's layers above the lowest `layers` learn, besides the outputs; 0 lets all of it learn.

@@ -1,4 +1,4 @@
-"""`communique train` and `communique teach`."""
+"""`communique train`, `communique teach` and `communique average`."""
 
 import sys
 from dataclasses import fields
@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from model.artefact import Manifest
+from training.averaging import average
 from training.pipeline import CHECKPOINT_STEPS, train
 from training.recipe import Recipe
 from training.teachers import teach
@@ -14,16 +16,22 @@ from training.tracking import TRACKERS, Tracker
 
 _DEFAULT = Recipe()
 
-
-@click.command("train")
-@click.option(
+_annotations = click.option(
     "--annotations",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("data/annotations"),
     show_default=True,
     help="Folder with train.jsonl, dev.jsonl and test.jsonl.",
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Model folder to make; must not exist.")
+_out = click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Model folder to make; must not exist."
+)
+_light = click.option("--light", is_flag=True, help="Leave out the torch weights: what the repository ships.")
+
+
+@click.command("train")
+@_annotations
+@_out
 @click.option(
     "--records", type=click.IntRange(1), help="Train on so many records of the dataset only, for learning curves."
 )
@@ -105,7 +113,7 @@ _DEFAULT = Recipe()
 )
 # Not --log: torchrun would take it for an abbreviation of one of its own.
 @click.option("--log-to", "tracker", type=click.Choice(TRACKERS), help="Where training curves go; nowhere by default.")
-@click.option("--light", is_flag=True, help="Leave out the torch weights: what the repository ships.")
+@_light
 def train_command(
     annotations: Path,
     out: Path,
@@ -155,8 +163,11 @@ def train_command(
     except KeyboardInterrupt:
         print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
         raise
-    if manifest is None:
-        return
+    if manifest is not None:
+        _say_made(out, manifest)
+
+
+def _say_made(out: Path, manifest: Manifest) -> None:
     click.echo(f"{out}\t{manifest.version}")
     for name, value in manifest.metrics.items():
         click.echo(f"{name}\t{value:.4f}")
@@ -199,3 +210,25 @@ def teach_command(inputs: tuple[Path, ...], teachers: tuple[str, ...], sentences
         print("stopped; the same command goes on", file=sys.stderr)
         raise
     click.echo(added)
+
+
+@click.command("average")
+@click.argument("models", nargs=-1, required=True)
+@_annotations
+@_out
+@_light
+def average_command(models: tuple[str, ...], annotations: Path, out: Path, light: bool) -> None:
+    """Make one model of several by averaging their weights (a "model soup").
+
+    MODELS are folders with torch weights, or communique:VERSION, that were all trained from the same encoder, on
+    other seeds, recipes or data: their mean is usually better than each, and no slower. It is exported anew and
+    calibrated on the annotations' dev split. Prints the folder's version and dev figures on stdout, as `train` does.
+
+    \b
+    Examples:
+        communique train --seed 1 --out build/one
+        communique train --seed 2 --out build/two
+        communique average build/one build/two --out build/mean
+        communique compare build/one build/mean
+    """
+    _say_made(out, average(models, annotations, out, light))

@@ -1,53 +1,29 @@
 """The training run: annotations in, artefact folder out."""
 
 import functools
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from safetensors.torch import save_file
-from tokenizers import Tokenizer
 
-from evaluation.metrics import average_precision, f1_scores
-from model.artefact import (
-    ENCODER_CONFIG,
-    LIGHT_GRAPH,
-    TOKENIZER,
-    TORCH_WEIGHTS,
-    DataEntry,
-    EncoderEntry,
-    Manifest,
-    describe_files,
-    write_manifest,
-)
-from model.calibration import decide, probabilities
+from model.artefact import EncoderEntry, Manifest
 from model.classifier import load_tokenizer
 from model.encoder import find_encoder
-from model.engine import LightEngine
 from model.errors import InputError
 from model.files import sha256_file
-from model.labels import LABELS
 from model.provenance import code_entry
-from model.records import Record
 from model.torch_engine import has_bf16
 from training.beyond import apart, read_further
-from training.calibrate import THRESHOLD, fit_calibration, running_text
 from training.dataset import draw, load_annotations
-from training.export import export_light
 from training.finetune import fine_tune
+from training.finish import LIBRARIES, finish, truth_of
 from training.recipe import Recipe
 from training.teachers import read_taught, soft_targets, unannotated
 from training.tracking import Tracker, check_tracker, tracking_callback
 from training.work import leads, processes, work_folder
-
-LIBRARIES = ("torch", "transformers", "datasets", "openvino", "nncf", "scikit-learn", "tokenizers", "numpy")
-
 
 CHECKPOINT_STEPS = 200
 
@@ -125,8 +101,8 @@ def train(
             others = apart(unread, "sentences that only teachers have read", data, benchmarks)
             targets = np.concatenate(
                 [
-                    soft_targets(answers, train_records, _truth(train_records), recipe.teacher_weight),
-                    soft_targets(answers, others, _truth(others), 1.0),
+                    soft_targets(answers, train_records, truth_of(train_records), recipe.teacher_weight),
+                    soft_targets(answers, others, truth_of(others), 1.0),
                 ]
             )
             train_records = [*train_records, *others]
@@ -146,53 +122,18 @@ def train(
         if not leads():
             return None
         folder = work / "artefact"
-        shutil.rmtree(folder, ignore_errors=True)  # half made by a run that was stopped
-        folder.mkdir()
-        print("exporting the light engine", file=sys.stderr)
-        export_light(network, _ids(tokenizer, [r.text for r in train_records], recipe.max_tokens), folder / LIGHT_GRAPH)
-        if not light:
-            state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-            save_file(state, folder / TORCH_WEIGHTS)
-            shutil.copyfile(encoder.folder / "config.json", folder / ENCODER_CONFIG)
-        tokenizer.save(str(folder / TOKENIZER))
-
-        print("calibrating on dev", file=sys.stderr)
-        logits = LightEngine(folder / LIGHT_GRAPH).logits(
-            _ids(tokenizer, [record.text for record in dev_records], recipe.max_tokens)
-        )
-        truth = _truth(dev_records)
-        fitted = running_text(dev_records)
-        calibration = fit_calibration(logits[fitted], truth[fitted])
-        scores = probabilities(logits, calibration)
-        thresholds = dict.fromkeys(LABELS, THRESHOLD)
-        f1 = f1_scores(truth, decide(scores, thresholds))
-        precision = average_precision(truth, scores)
-        metrics = {f"dev_f1_{label}": round(float(f1[i]), 4) for i, label in enumerate(LABELS)}
-        metrics |= {"dev_macro_f1": round(float(f1.mean()), 4), "dev_macro_ap": round(float(precision.mean()), 4)}
-        manifest = Manifest(
-            labels=LABELS,
-            max_tokens=recipe.max_tokens,
-            thresholds=thresholds,
-            calibration=calibration,
+        manifest = finish(
+            network,
+            tokenizer,
+            folder,
             encoder=EncoderEntry(name=encoder.name, sha256=encoder.sha256),
-            data=DataEntry(sha256=data.sha256, records=data.counts()),
+            encoder_config=encoder.folder / "config.json",
+            sentences=[record.text for record in train_records],
+            data=data,
+            max_tokens=recipe.max_tokens,
+            trained_with=trained_with,
             code=code,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            training=trained_with,
-            metrics=metrics,
-            files=describe_files(folder),
+            light=light,
         )
-        write_manifest(folder, manifest)
         folder.rename(out)
         return manifest
-
-
-def _ids(tokenizer: Tokenizer, texts: list[str], limit: int) -> list[list[int]]:
-    return [found.ids[:limit] for found in tokenizer.encode_batch(texts)]
-
-
-def _truth(records: Sequence[Record]) -> npt.NDArray[np.bool_]:
-    """Which labels hold, (records, 4)."""
-    return np.array([[label in record.labels for label in LABELS] for record in records], dtype=bool).reshape(
-        -1, len(LABELS)
-    )

@@ -1,0 +1,94 @@
+"""One model whose weights are the mean of several models' weights.
+
+M. Wortsman et al., "Model soups: averaging weights of multiple fine-tuned models improves accuracy without increasing
+inference time", 2022. Models that were fine-tuned from the same encoder, on other seeds, data or recipes, mostly lie in
+one basin of the loss; their mean is better than each, as their ensemble would be, at the cost of one.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from model.artefact import ENCODER_CONFIG, TOKENIZER, TORCH_WEIGHTS, Manifest, open_artefact
+from model.classifier import load_tokenizer
+from model.errors import ArtefactError, InputError
+from model.network import StanceNetwork
+from model.present import resolve_model
+from model.provenance import code_entry
+from training.dataset import load_annotations
+from training.finish import LIBRARIES, finish
+from training.work import work_folder
+
+
+def average(models: Sequence[str], annotations: Path, out: Path, light: bool = False) -> Manifest:
+    """Average the torch weights, export and calibrate; the artefact appears at `out` only when it is complete.
+
+    Args:
+        models: two or more folders, or tags `communique:VERSION`; each counts alike.
+        annotations: as for `training.pipeline.train`; calibration is fitted to dev.
+        out: folder to make; must not exist.
+        light: leave out the torch weights.
+
+    Raises:
+        InputError: `out` exists, there are fewer than two models, one stands there twice, or they do not fit together.
+        ArtefactError: a model is damaged or has no torch weights.
+        RecordError: a record of the annotations is wrong.
+    """
+    if out.exists():
+        raise InputError(f"{out}: exists already; name a folder that does not")
+    if len(models) < 2:
+        raise InputError("name two models or more: the mean of one is itself")
+    folders = [resolve_model(model) for model in models]
+    manifests = [open_artefact(folder) for folder in folders]
+    _check_fit(folders, manifests)
+    data = load_annotations(annotations)
+    first = manifests[0]
+    trained_with = {"averaged": ", ".join(manifest.version for manifest in manifests)}
+    decides = {"averaged": [entry.files[TORCH_WEIGHTS].sha256 for entry in manifests], "data": data.sha256}
+    with work_folder(out, decides) as work:
+        network = StanceNetwork.untrained(folders[0] / ENCODER_CONFIG, attention="eager").eval()
+        network.load_state_dict(_mean([load_file(folder / TORCH_WEIGHTS) for folder in folders]))
+        folder = work / "artefact"
+        manifest = finish(
+            network,
+            load_tokenizer(folders[0] / TOKENIZER),
+            folder,
+            encoder=first.encoder,
+            encoder_config=folders[0] / ENCODER_CONFIG,
+            sentences=[record.text for record in data.records["train"]],
+            data=data,
+            max_tokens=first.max_tokens,
+            trained_with=trained_with,
+            code=code_entry(LIBRARIES),
+            light=light,
+        )
+        folder.rename(out)
+    return manifest
+
+
+def _mean(states: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    return {name: torch.stack([state[name] for state in states]).mean(dim=0) for name in states[0]}
+
+
+def _check_fit(folders: Sequence[Path], manifests: Sequence[Manifest]) -> None:
+    """Raise where averaging would mix weights that do not mean the same."""
+    for folder, manifest in zip(folders, manifests, strict=True):
+        for name in (TORCH_WEIGHTS, ENCODER_CONFIG):
+            if name not in manifest.files:
+                raise ArtefactError(f"{folder}: has no {name}, and only torch weights can be averaged")
+    weights = [manifest.files[TORCH_WEIGHTS].sha256 for manifest in manifests]
+    for at, digest in enumerate(weights):
+        if digest in weights[:at]:
+            raise InputError(f"{folders[at]}: the same weights as {folders[weights.index(digest)]}")
+    first = manifests[0]
+    for folder, manifest in zip(folders[1:], manifests[1:], strict=True):
+        for what, found, expected in (
+            ("encoder", manifest.encoder.sha256, first.encoder.sha256),
+            ("encoder configuration", manifest.files[ENCODER_CONFIG].sha256, first.files[ENCODER_CONFIG].sha256),
+            ("tokenizer", manifest.files[TOKENIZER].sha256, first.files[TOKENIZER].sha256),
+            ("max_tokens", manifest.max_tokens, first.max_tokens),
+        ):
+            if found != expected:
+                raise InputError(f"{folder}: another {what} than {folders[0]} ({found}, not {expected})")
