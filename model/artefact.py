@@ -48,7 +48,10 @@ class EncoderEntry(_Frozen):
 
 
 class DataEntry(_Frozen):
-    """The annotations that the model was made from: digest of all splits, and records per split."""
+    """The annotations that the model was made from: digest of all splits, and records per split.
+
+    Of a mean of models: those that it was calibrated on; what the parts learnt from is in the manifest's `training`.
+    """
 
     sha256: str
     records: dict[str, int]
@@ -66,7 +69,8 @@ class Manifest(_Frozen):
     """Description of an artefact folder.
 
     `thresholds` are calibrated probabilities; `max_tokens` counts word pieces with the two special tokens;
-    `training` holds the recipe with seed and thread count; `metrics` what was measured on dev while training.
+    `training` holds the recipe with seed and thread count, of a mean of models that of each; `metrics` what was
+    measured on dev when it was made.
     """
 
     format: Literal[1] = 1

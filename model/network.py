@@ -47,7 +47,7 @@ class StanceNetwork(nn.Module):
 
         Args:
             config: the file.
-            attention: eager to convert the network; None takes whichever is fastest here, as encoders know several.
+            attention: eager to convert the network; None takes the fastest that this kind of encoder has.
         """
         kind = AutoConfig.from_pretrained(config, local_files_only=True, trust_remote_code=False)
         network = AutoModel.from_config(kind, trust_remote_code=False, attn_implementation=attention)

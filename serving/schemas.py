@@ -162,7 +162,7 @@ class ModelResponse(_Strict):
     calibration: dict[Label, Platt]
     max_tokens: int
     encoder: dict[str, str]
-    data: Annotated[str, Field(description="SHA-256 of the annotations that it was trained on.")]
+    data: Annotated[str, Field(description="SHA-256 of the annotations that it was made from.")]
     created: str
     metrics: dict[str, float]
     files: Annotated[dict[str, str], Field(description="SHA-256 of each file of the model.")]

@@ -2,7 +2,8 @@
 
 M. Wortsman et al., "Model soups: averaging weights of multiple fine-tuned models improves accuracy without increasing
 inference time", 2022. Models that were fine-tuned from the same encoder, on other seeds, data or recipes, mostly lie in
-one basin of the loss; their mean is better than each, as their ensemble would be, at the cost of one.
+one basin of the loss, and their mean can be better than each, as their ensemble would be, at the cost of one. It can
+also be worse: measure it (`communique compare`). What it gave here is in `training/LOG.md`.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,9 @@ from model.present import resolve_model
 from model.provenance import code_entry
 from training.dataset import load_annotations
 from training.finish import LIBRARIES, finish
-from training.work import work_folder
+from training.work import processes, work_folder
+
+Scalar = int | float | str | bool | None
 
 
 def average(models: Sequence[str], annotations: Path, out: Path, light: bool = False) -> Manifest:
@@ -32,23 +35,28 @@ def average(models: Sequence[str], annotations: Path, out: Path, light: bool = F
         light: leave out the torch weights.
 
     Raises:
-        InputError: `out` exists, there are fewer than two models, one stands there twice, or they do not fit together.
-        ArtefactError: a model is damaged or has no torch weights.
+        InputError: `out` exists or lies in one of the models, there are fewer than two, one stands there twice, they do
+            not fit together, or torchrun started this.
+        ArtefactError, MissingExtraError: see `model.artefact.open_artefact`; or a model has no torch weights.
         RecordError: a record of the annotations is wrong.
     """
     if out.exists():
         raise InputError(f"{out}: exists already; name a folder that does not")
     if len(models) < 2:
         raise InputError("name two models or more: the mean of one is itself")
+    if processes() > 1:
+        raise InputError("averaging takes one process: start it without torchrun")
     folders = [resolve_model(model) for model in models]
+    for folder in folders:
+        if folder.resolve() in out.resolve().parents:
+            raise InputError(f"{out}: lies in the model {folder}, which nothing may be added to")
     manifests = [open_artefact(folder) for folder in folders]
     _check_fit(folders, manifests)
     data = load_annotations(annotations)
     first = manifests[0]
-    trained_with = {"averaged": ", ".join(manifest.version for manifest in manifests)}
     decides = {"averaged": [entry.files[TORCH_WEIGHTS].sha256 for entry in manifests], "data": data.sha256}
     with work_folder(out, decides) as work:
-        network = StanceNetwork.untrained(folders[0] / ENCODER_CONFIG, attention="eager").eval()
+        network = StanceNetwork.untrained(folders[0] / ENCODER_CONFIG, attention="eager")
         network.load_state_dict(_mean([load_file(folder / TORCH_WEIGHTS) for folder in folders]))
         folder = work / "artefact"
         manifest = finish(
@@ -60,7 +68,7 @@ def average(models: Sequence[str], annotations: Path, out: Path, light: bool = F
             sentences=[record.text for record in data.records["train"]],
             data=data,
             max_tokens=first.max_tokens,
-            trained_with=trained_with,
+            trained_with=_told(manifests),
             code=code_entry(LIBRARIES),
             light=light,
         )
@@ -72,12 +80,32 @@ def _mean(states: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     return {name: torch.stack([state[name] for state in states]).mean(dim=0) for name in states[0]}
 
 
+def _told(manifests: Sequence[Manifest]) -> dict[str, Scalar]:
+    """What the parts were trained with: once where they agree, else one after the other."""
+    rows: list[dict[str, Scalar]] = [
+        {
+            "averaged": manifest.version,
+            "weights": manifest.files[TORCH_WEIGHTS].sha256,
+            "data": manifest.data.sha256,
+            **manifest.training,
+        }
+        for manifest in manifests
+    ]
+    told: dict[str, Scalar] = {}
+    for name in dict.fromkeys(name for row in rows for name in row):
+        values = [row.get(name) for row in rows]
+        told[name] = values[0] if all(value == values[0] for value in values) else " | ".join(map(str, values))
+    return told
+
+
 def _check_fit(folders: Sequence[Path], manifests: Sequence[Manifest]) -> None:
     """Raise where averaging would mix weights that do not mean the same."""
     for folder, manifest in zip(folders, manifests, strict=True):
         for name in (TORCH_WEIGHTS, ENCODER_CONFIG):
             if name not in manifest.files:
-                raise ArtefactError(f"{folder}: has no {name}, and only torch weights can be averaged")
+                raise ArtefactError(
+                    f"{folder}: has no {name}, so it cannot be averaged; train it anew, without --light"
+                )
     weights = [manifest.files[TORCH_WEIGHTS].sha256 for manifest in manifests]
     for at, digest in enumerate(weights):
         if digest in weights[:at]:

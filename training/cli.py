@@ -220,9 +220,10 @@ def teach_command(inputs: tuple[Path, ...], teachers: tuple[str, ...], sentences
 def average_command(models: tuple[str, ...], annotations: Path, out: Path, light: bool) -> None:
     """Make one model of several by averaging their weights (a "model soup").
 
-    MODELS are folders with torch weights, or communique:VERSION, that were all trained from the same encoder, on
-    other seeds, recipes or data: their mean is usually better than each, and no slower. It is exported anew and
-    calibrated on the annotations' dev split. Prints the folder's version and dev figures on stdout, as `train` does.
+    MODELS are folders with torch weights, or communique:VERSION, that were all trained from the same encoder and with
+    the same longest sentence, on other seeds, recipes or data: their mean can be better than each, and is no slower.
+    It is exported anew and calibrated on the annotations' dev split. Prints the folder's version and dev figures on
+    stdout, as `train` does.
 
     \b
     Examples:

@@ -56,7 +56,7 @@ def finish(
     Args:
         folder: to make; what a run that was stopped left there goes.
         encoder_config: the configuration file that the network's encoder was made from.
-        sentences: what the network learnt from, for the activation ranges of the int8 engine.
+        sentences: of the kind that the network learnt from, for the activation ranges of the int8 engine.
         data: its dev split is what calibration is fitted to.
         trained_with: what the manifest says of the training.
         light: leave out the torch weights.

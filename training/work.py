@@ -1,4 +1,4 @@
-"""The work folder of a training run: where its checkpoints lie, so that a killed run goes on where it was.
+"""The work folder of a model to be made: where a run's checkpoints lie, so that a killed one goes on where it was.
 
 It lies beside the model folder to be made and is named after everything that decides the weights. The same command
 finds it again; a changed one gets another, so that two runs never mix.
