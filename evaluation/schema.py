@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from evaluation.scheme import Facet
-from model.artefact import CodeEntry, DataEntry, EncoderEntry
+from model.artefact import CodeEntry, DataEntry, EncoderEntry, Setting
 from model.labels import Label
 
 ALL = "all"
@@ -80,7 +80,7 @@ class ModelEntry(Frozen):
     data: DataEntry
     code: CodeEntry
     thresholds: dict[Label, float]
-    training: dict[str, int | float | str | bool | None]
+    training: dict[str, Setting]
     bytes: int
 
 

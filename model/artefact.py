@@ -28,6 +28,9 @@ LIGHT_WEIGHTS = "light.bin"
 TORCH_WEIGHTS = "weights.safetensors"
 ENCODER_CONFIG = "encoder.json"
 
+Setting = int | float | str | bool | None
+"""One value of the recipe that a model was trained with."""
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -82,7 +85,7 @@ class Manifest(_Frozen):
     data: DataEntry
     code: CodeEntry
     created: str
-    training: dict[str, int | float | str | bool | None]
+    training: dict[str, Setting]
     metrics: dict[str, float]
     files: dict[str, FileEntry]
 

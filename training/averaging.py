@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from model.artefact import ENCODER_CONFIG, TOKENIZER, TORCH_WEIGHTS, Manifest, open_artefact
+from model.artefact import ENCODER_CONFIG, TOKENIZER, TORCH_WEIGHTS, Manifest, Setting, open_artefact
 from model.classifier import load_tokenizer
 from model.errors import ArtefactError, InputError
 from model.network import StanceNetwork
@@ -21,8 +21,6 @@ from model.provenance import code_entry
 from training.dataset import load_annotations
 from training.finish import LIBRARIES, finish
 from training.work import processes, work_folder
-
-Scalar = int | float | str | bool | None
 
 
 def average(models: Sequence[str], annotations: Path, out: Path, light: bool = False) -> Manifest:
@@ -80,9 +78,9 @@ def _mean(states: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     return {name: torch.stack([state[name] for state in states]).mean(dim=0) for name in states[0]}
 
 
-def _told(manifests: Sequence[Manifest]) -> dict[str, Scalar]:
+def _told(manifests: Sequence[Manifest]) -> dict[str, Setting]:
     """What the parts were trained with: once where they agree, else one after the other."""
-    rows: list[dict[str, Scalar]] = [
+    rows: list[dict[str, Setting]] = [
         {
             "averaged": manifest.version,
             "weights": manifest.files[TORCH_WEIGHTS].sha256,
@@ -91,7 +89,7 @@ def _told(manifests: Sequence[Manifest]) -> dict[str, Scalar]:
         }
         for manifest in manifests
     ]
-    told: dict[str, Scalar] = {}
+    told: dict[str, Setting] = {}
     for name in dict.fromkeys(name for row in rows for name in row):
         values = [row.get(name) for row in rows]
         told[name] = values[0] if all(value == values[0] for value in values) else " | ".join(map(str, values))

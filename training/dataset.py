@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import datasets
+import numpy as np
+import numpy.typing as npt
 
 from model.errors import InputError, RecordError
 from model.files import sha256_text
@@ -142,6 +144,13 @@ def draw(records: Sequence[Record], count: int) -> list[Record]:
         raise InputError(f"{count} records asked for, {len(records)} are there")
     chosen = set(sorted((str(record.id) for record in records), key=sha256_text)[:count])
     return [record for record in records if record.id in chosen]
+
+
+def truth_of(records: Sequence[Record]) -> npt.NDArray[np.bool_]:
+    """Which labels hold, bool array (records, 4)."""
+    return np.array([[label in record.labels for label in LABELS] for record in records], dtype=bool).reshape(
+        -1, len(LABELS)
+    )
 
 
 def to_dataset(records: Sequence[Record]) -> datasets.Dataset:

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
@@ -21,6 +19,7 @@ from model.artefact import (
     DataEntry,
     EncoderEntry,
     Manifest,
+    Setting,
     describe_files,
     write_manifest,
 )
@@ -28,9 +27,8 @@ from model.calibration import decide, probabilities
 from model.engine import LightEngine
 from model.labels import LABELS
 from model.network import StanceNetwork
-from model.records import Record
 from training.calibrate import THRESHOLD, fit_calibration, running_text
-from training.dataset import Annotations
+from training.dataset import Annotations, truth_of
 from training.export import export_light
 
 LIBRARIES = ("torch", "transformers", "datasets", "openvino", "nncf", "scikit-learn", "tokenizers", "numpy")
@@ -47,7 +45,7 @@ def finish(
     sentences: Sequence[str],
     data: Annotations,
     max_tokens: int,
-    trained_with: Mapping[str, int | float | str | bool | None],
+    trained_with: Mapping[str, Setting],
     code: CodeEntry,
     light: bool,
 ) -> Manifest:
@@ -101,13 +99,6 @@ def finish(
     )
     write_manifest(folder, manifest)
     return manifest
-
-
-def truth_of(records: Sequence[Record]) -> npt.NDArray[np.bool_]:
-    """Which labels hold, (records, 4)."""
-    return np.array([[label in record.labels for label in LABELS] for record in records], dtype=bool).reshape(
-        -1, len(LABELS)
-    )
 
 
 def _ids(tokenizer: Tokenizer, texts: Sequence[str], limit: int) -> list[list[int]]:

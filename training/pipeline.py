@@ -17,9 +17,9 @@ from model.files import sha256_file
 from model.provenance import code_entry
 from model.torch_engine import has_bf16
 from training.beyond import apart, read_further
-from training.dataset import draw, load_annotations
+from training.dataset import draw, load_annotations, truth_of
 from training.finetune import fine_tune
-from training.finish import LIBRARIES, finish, truth_of
+from training.finish import LIBRARIES, finish
 from training.recipe import Recipe
 from training.teachers import read_taught, soft_targets, unannotated
 from training.tracking import Tracker, check_tracker, tracking_callback

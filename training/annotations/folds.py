@@ -15,16 +15,10 @@ from tqdm import tqdm
 
 from evaluation.metrics import Bools, Floats
 from model.errors import InputError
-from model.labels import LABELS
 from model.records import Record
 from training.dataset import group_of
 
 Ints = npt.NDArray[np.int64]
-
-
-def truth_of(records: Sequence[Record]) -> Bools:
-    """Which labels hold, bool array (records, 4)."""
-    return np.array([[label in record.labels for label in LABELS] for record in records], dtype=np.bool_)
 
 
 def folds_of(records: Sequence[Record], folds: int) -> Ints:

@@ -16,8 +16,9 @@ from sklearn.feature_extraction import DictVectorizer
 from evaluation.metrics import average_precision
 from model.labels import LABELS, Label
 from model.records import Record
-from training.annotations.folds import bag_of_words, folds_of, out_of_fold, regression, truth_of
+from training.annotations.folds import bag_of_words, folds_of, out_of_fold, regression
 from training.annotations.tables import section, table
+from training.dataset import truth_of
 
 OPENING_WORDS = 5
 OPENING_LIMIT = 5

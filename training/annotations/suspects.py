@@ -18,7 +18,8 @@ from evaluation.metrics import Bools, Floats
 from model.errors import InputError, RecordError
 from model.labels import LABELS, Label
 from model.records import Record, json_objects
-from training.annotations.folds import bag_of_words, folds_of, out_of_fold, truth_of
+from training.annotations.folds import bag_of_words, folds_of, out_of_fold
+from training.dataset import truth_of
 
 
 @dataclass(frozen=True)
