@@ -1,5 +1,6 @@
 """The network: a pretrained encoder, one attention per label over its tokens, four independent outputs."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -7,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
-from model.encoder import Encoder
 from model.errors import InputError
 from model.labels import LABELS
 
@@ -35,11 +35,25 @@ class StanceNetwork(nn.Module):
         self.output = nn.Linear(hidden, len(LABELS))
 
     @classmethod
-    def pretrained(cls, encoder: Encoder, dropout: float) -> Self:
-        """On the weights of a pretrained encoder, to be fine-tuned."""
+    def pretrained(cls, encoder: Path, dropout: float) -> Self:
+        """On the weights of a pretrained encoder, a folder in the Hugging Face layout, to be fine-tuned."""
         # Eager attention: the form that converts to a plain graph for the light engine.
         options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False, "attn_implementation": "eager"}
-        return cls(AutoModel.from_pretrained(encoder.folder, use_safetensors=True, **options), dropout)
+        return cls(AutoModel.from_pretrained(encoder, use_safetensors=True, **options), dropout)
+
+    @classmethod
+    def trained(cls, config: Path, weights: Mapping[str, Tensor], dropout: float = 0.0) -> Self:
+        """With the weights of a network that was trained before, to be trained on or converted.
+
+        Args:
+            config: the configuration file of its encoder.
+            weights: its state.
+            dropout: what it goes on with.
+        """
+        network = cls.untrained(config, attention="eager")
+        network.load_state_dict(weights)
+        network.dropout.p = dropout
+        return network
 
     @classmethod
     def untrained(cls, config: Path, attention: Literal["eager"] | None = None) -> Self:

@@ -105,7 +105,9 @@ def test_models_that_do_not_fit_together_are_refused(tiny_model: Path, other_mod
     light = changed("light")
     (light / "weights.safetensors").unlink()
     write_manifest(light, read_manifest(light).model_copy(update={"files": describe_files(light)}))
-    assert f"{light}: has no weights.safetensors, so it cannot be averaged" in refused(ArtefactError, tiny_model, light)
+    assert f"{light}: has no weights.safetensors, so its network cannot be made" in refused(
+        ArtefactError, tiny_model, light
+    )
 
     encoder = read_manifest(other_model).encoder.model_copy(update={"sha256": "0" * 64})
     for what, stranger in (

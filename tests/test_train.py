@@ -171,19 +171,48 @@ def test_a_run_that_had_stopped_early_is_not_trained_further(tiny_encoder: Path,
     from training.dataset import load_annotations
     from training.finetune import fine_tune
     from training.recipe import Recipe
+    from training.start import find_start
     from training.work import last_checkpoint
 
     records = load_annotations(write_dataset(tmp_path / "annotations")).records
-    encoder = find_encoder(tiny_encoder)
+    start = find_start(tiny_encoder)
     # So high a rate that no epoch is better than the first.
     recipe = Recipe(epochs=9, patience=1, batch_size=16, learning_rate=1.0, threads=1, bf16=False)
-    given = (encoder, load_tokenizer(encoder.folder / "tokenizer.json"), records["train"], records["dev"], recipe)
+    given = (start, load_tokenizer(start.tokenizer), records["train"], records["dev"], recipe)
     first = fine_tune(*given, tmp_path / "work", checkpoint_steps=100)
     stopped_at = last_checkpoint(tmp_path / "work")
     assert stopped_at is not None and stopped_at.name != f"checkpoint-{9 * -(-len(records['train']) // 16)}"
     second = fine_tune(*given, tmp_path / "work", checkpoint_steps=100)
     assert last_checkpoint(tmp_path / "work") == stopped_at
     assert all(torch.equal(one, other) for one, other in zip(first.parameters(), second.parameters(), strict=True))
+
+
+def test_a_warm_start_begins_with_all_the_weights_of_a_model(tiny_model: Path, dataset: Path, tmp_path: Path) -> None:
+    given = ("--annotations", dataset, "--warm-start", tiny_model, "--epochs", "1", "--threads", "1", "--no-bf16")
+    done = communique("train", *given, "--learning-rate", "0", "--out", tmp_path / "same")
+    assert done.returncode == 0, done.stderr
+    before, same = (load_file(folder / "weights.safetensors") for folder in (tiny_model, tmp_path / "same"))
+    assert all(np.array_equal(before[name], same[name]) for name in before)
+    manifest = open_artefact(tmp_path / "same")
+    assert manifest.training["warm_start"] == open_artefact(tiny_model).digest
+    assert manifest.encoder == open_artefact(tiny_model).encoder
+    done = communique("train", *given, "--out", tmp_path / "next")
+    assert done.returncode == 0, done.stderr
+    after = load_file(tmp_path / "next" / "weights.safetensors")
+    assert not np.array_equal(before["judge"], after["judge"])
+    assert np.abs(after["judge"] - before["judge"]).max() < 0.05
+
+
+def test_what_cannot_be_gone_on_from_is_said_in_one_line(tiny_encoder: Path, tiny_model: Path, tmp_path: Path) -> None:
+    for options, reason in (
+        (("--warm-start", RELEASED), "has no weights.safetensors"),
+        (("--warm-start", tmp_path / "none"), f"{tmp_path / 'none'}: "),
+        (("--warm-start", tiny_model, "--encoder", tiny_encoder), "not both"),
+    ):
+        annotations = tiny_model.parent / "annotations"
+        done = communique("train", "--annotations", annotations, *options, "--out", tmp_path / "m")
+        assert done.returncode in (2, 3) and reason in done.stderr and "Traceback" not in done.stderr
+        assert not (tmp_path / "m").exists()
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

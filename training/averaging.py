@@ -14,12 +14,13 @@ from safetensors.torch import load_file
 
 from model.artefact import ENCODER_CONFIG, TOKENIZER, TORCH_WEIGHTS, Manifest, Setting, open_artefact
 from model.classifier import load_tokenizer
-from model.errors import ArtefactError, InputError
+from model.errors import InputError
 from model.network import StanceNetwork
 from model.present import resolve_model
 from model.provenance import code_entry
 from training.dataset import load_annotations
 from training.finish import LIBRARIES, finish
+from training.start import check_torch_files
 from training.work import processes, work_folder
 
 
@@ -54,8 +55,8 @@ def average(models: Sequence[str], annotations: Path, out: Path, light: bool = F
     first = manifests[0]
     decides = {"averaged": [entry.files[TORCH_WEIGHTS].sha256 for entry in manifests], "data": data.sha256}
     with work_folder(out, decides) as work:
-        network = StanceNetwork.untrained(folders[0] / ENCODER_CONFIG, attention="eager")
-        network.load_state_dict(_mean([load_file(folder / TORCH_WEIGHTS) for folder in folders]))
+        mean = _mean([load_file(folder / TORCH_WEIGHTS) for folder in folders])
+        network = StanceNetwork.trained(folders[0] / ENCODER_CONFIG, mean)
         folder = work / "artefact"
         manifest = finish(
             network,
@@ -99,11 +100,7 @@ def _told(manifests: Sequence[Manifest]) -> dict[str, Setting]:
 def _check_fit(folders: Sequence[Path], manifests: Sequence[Manifest]) -> None:
     """Raise where averaging would mix weights that do not mean the same."""
     for folder, manifest in zip(folders, manifests, strict=True):
-        for name in (TORCH_WEIGHTS, ENCODER_CONFIG):
-            if name not in manifest.files:
-                raise ArtefactError(
-                    f"{folder}: has no {name}, so it cannot be averaged; train it anew, without --light"
-                )
+        check_torch_files(folder, manifest)
     weights = [manifest.files[TORCH_WEIGHTS].sha256 for manifest in manifests]
     for at, digest in enumerate(weights):
         if digest in weights[:at]:

@@ -103,6 +103,12 @@ _light = click.option("--light", is_flag=True, help="Leave out the torch weights
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of another pretrained encoder (Hugging Face layout, safetensors).",
 )
+@click.option(
+    "--warm-start",
+    metavar="MODEL",
+    help="Go on from all the weights of this model, instead of from an encoder: a folder with its torch weights, or "
+    "`communique:VERSION`.",
+)
 @click.option("--encoder-sha256", help="Digest that the other encoder's model.safetensors must have.")
 @click.option(
     "--checkpoint-steps",
@@ -119,6 +125,7 @@ def train_command(
     out: Path,
     encoder_folder: Path | None,
     encoder_sha256: str | None,
+    warm_start: str | None,
     also: tuple[Path, ...],
     taught: Path | None,
     benchmarks: tuple[Path, ...],
@@ -142,6 +149,7 @@ def train_command(
         communique train --out build/candidate --log-to tensorboard
         communique train --out build/student --taught build/taught.jsonl
         communique train --out build/candidate --also private.jsonl --benchmark benchmark.jsonl
+        communique train --warm-start build/candidate --learning-rate 5e-5 --epochs 1 --out build/next
     """
     if benchmarks and not (also or taught):
         raise click.UsageError("--benchmark keeps sentences of --also and --taught out; neither is given")
@@ -154,6 +162,7 @@ def train_command(
             encoder_folder,
             encoder_sha256,
             light,
+            warm_start=warm_start,
             also=also,
             taught=taught,
             benchmarks=benchmarks,

@@ -27,7 +27,6 @@ from transformers.utils import logging as transformers_logging
 from evaluation.metrics import average_precision
 from model.batching import padded_length
 from model.calibration import Floats
-from model.encoder import Encoder
 from model.labels import LABELS
 from model.network import StanceNetwork
 from model.records import Record
@@ -35,6 +34,7 @@ from training.dataset import to_dataset
 from training.loss import stance_loss
 from training.progress import Progress
 from training.recipe import Recipe
+from training.start import Start
 from training.work import Checkpoints, last_checkpoint, leads, processes, step_of
 
 
@@ -132,7 +132,7 @@ def _load_stopped(network: StanceNetwork, checkpoint: Path, patience: int) -> bo
 
 
 def fine_tune(
-    encoder: Encoder,
+    start: Start,
     tokenizer: Tokenizer,
     train: Sequence[Record],
     dev: Sequence[Record],
@@ -149,6 +149,7 @@ def fine_tune(
     stopped. Under torchrun every process calls this, and each gets the weights.
 
     Args:
+        start: where the first weights lie.
         tokenizer: without padding and truncation.
         work: folder for checkpoints.
         checkpoint_steps: optimiser steps from one checkpoint to the next; each epoch ends with one anyway.
@@ -165,7 +166,7 @@ def fine_tune(
     transformers_logging.set_verbosity_error()
     if not interactive:
         transformers_logging.disable_progress_bar()
-    network = StanceNetwork.pretrained(encoder, recipe.dropout)
+    network = start.network(recipe.dropout)
     network.freeze(recipe.frozen_layers)
     checkpoint = last_checkpoint(work)
     if checkpoint is not None and leads():

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model.artefact import EncoderEntry, Manifest
+from model.artefact import Manifest
 from model.classifier import load_tokenizer
-from model.encoder import find_encoder
 from model.errors import InputError
 from model.files import sha256_file
 from model.provenance import code_entry
@@ -21,6 +20,7 @@ from training.dataset import draw, load_annotations, truth_of
 from training.finetune import fine_tune
 from training.finish import LIBRARIES, finish
 from training.recipe import Recipe
+from training.start import find_start
 from training.teachers import read_taught, soft_targets, unannotated
 from training.tracking import Tracker, check_tracker, tracking_callback
 from training.work import leads, processes, work_folder
@@ -36,6 +36,7 @@ def train(
     encoder_sha256: str | None = None,
     light: bool = False,
     *,
+    warm_start: str | None = None,
     also: Sequence[Path] = (),
     taught: Path | None = None,
     benchmarks: Sequence[Path] = (),
@@ -51,6 +52,7 @@ def train(
         annotations: folder with `train.jsonl`, `dev.jsonl`, `test.jsonl`; test is checked but not used.
         out: folder to make; must not exist.
         encoder_folder: see `model.encoder.find_encoder`; likewise `encoder_sha256`.
+        warm_start: a model to go on from instead, see `training.start.find_start`.
         light: leave out the torch weights.
         also: JSONL files of records beyond the dataset to learn from.
         taught: answers of teachers to learn from besides the annotations, also of sentences that are not annotated;
@@ -72,12 +74,14 @@ def train(
     if recipe.bf16 is None:
         recipe = replace(recipe, bf16=has_bf16(torch.device("cuda" if torch.cuda.is_available() else "cpu")))
     data = load_annotations(annotations)
-    encoder = find_encoder(encoder_folder, encoder_sha256)
-    tokenizer = load_tokenizer(encoder.folder / "tokenizer.json")
+    start = find_start(encoder_folder, encoder_sha256, warm_start)
+    tokenizer = load_tokenizer(start.tokenizer)
     further = read_further(also, data.all())
     answers = read_taught(taught) if taught else None
     code = code_entry(LIBRARIES)
     trained_with = {**asdict(recipe), "processes": processes()}
+    if start.model:
+        trained_with["warm_start"] = start.model.digest
     if also:
         trained_with["also"] = ", ".join(sha256_file(path) for path in also)
     if taught and answers:
@@ -85,7 +89,7 @@ def train(
     decides = {
         "training": trained_with,
         "data": data.sha256,
-        "encoder": [encoder.sha256, sha256_file(encoder.folder / "tokenizer.json")],
+        "encoder": [start.encoder.sha256, sha256_file(start.tokenizer)],
         "code": code.model_dump(),
         "benchmarks": [sha256_file(path) for path in benchmarks],
     }
@@ -109,7 +113,7 @@ def train(
         if leads():
             print(f"training on {len(train_records)} sentences, {len(dev_records)} for dev", file=sys.stderr)
         network = fine_tune(
-            encoder,
+            start,
             tokenizer,
             train_records,
             dev_records,
@@ -126,8 +130,8 @@ def train(
             network,
             tokenizer,
             folder,
-            encoder=EncoderEntry(name=encoder.name, sha256=encoder.sha256),
-            encoder_config=encoder.folder / "config.json",
+            encoder=start.encoder,
+            encoder_config=start.config,
             sentences=[record.text for record in train_records],
             data=data,
             max_tokens=recipe.max_tokens,
