@@ -53,7 +53,8 @@ class EncoderEntry(_Frozen):
 class DataEntry(_Frozen):
     """The annotations that the model was made from: digest of all splits, and records per split.
 
-    Of a mean of models: those that it was calibrated on; what the parts learnt from is in the manifest's `training`.
+    Of a mean of models: those that it was calibrated on; of a model that went on from another: those of its last run.
+    What the parts, or the model before, learnt from is in the manifest's `training`.
     """
 
     sha256: str

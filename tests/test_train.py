@@ -194,8 +194,11 @@ def test_a_warm_start_begins_with_all_the_weights_of_a_model(tiny_model: Path, d
     before, same = (load_file(folder / "weights.safetensors") for folder in (tiny_model, tmp_path / "same"))
     assert all(np.array_equal(before[name], same[name]) for name in before)
     manifest = open_artefact(tmp_path / "same")
-    assert manifest.training["warm_start"] == open_artefact(tiny_model).digest
-    assert manifest.encoder == open_artefact(tiny_model).encoder
+    parent = open_artefact(tiny_model)
+    assert manifest.encoder == parent.encoder
+    assert manifest.training["warm_start_version"] == parent.version
+    assert manifest.training["warm_start_weights"] == parent.files["weights.safetensors"].sha256
+    assert manifest.training["warm_start_epochs"] == parent.training["epochs"]
     done = communique("train", *given, "--out", tmp_path / "next")
     assert done.returncode == 0, done.stderr
     after = load_file(tmp_path / "next" / "weights.safetensors")
@@ -207,12 +210,16 @@ def test_what_cannot_be_gone_on_from_is_said_in_one_line(tiny_encoder: Path, tin
     for options, reason in (
         (("--warm-start", RELEASED), "has no weights.safetensors"),
         (("--warm-start", tmp_path / "none"), f"{tmp_path / 'none'}: "),
-        (("--warm-start", tiny_model, "--encoder", tiny_encoder), "not both"),
+        (("--warm-start", tiny_model, "--encoder", tiny_encoder), "takes neither an encoder"),
     ):
         annotations = tiny_model.parent / "annotations"
         done = communique("train", "--annotations", annotations, *options, "--out", tmp_path / "m")
         assert done.returncode in (2, 3) and reason in done.stderr and "Traceback" not in done.stderr
         assert not (tmp_path / "m").exists()
+    inside = tiny_model / "next"
+    done = communique("train", "--annotations", annotations, "--warm-start", tiny_model, "--out", inside)
+    assert done.returncode == 2 and f"{inside}: lies in the model {tiny_model}" in done.stderr
+    open_artefact(tiny_model)
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from model.present import resolve_model
 from model.provenance import code_entry
 from training.dataset import load_annotations
 from training.finish import LIBRARIES, finish
-from training.start import check_torch_files
+from training.start import check_beside, check_torch_files
 from training.work import processes, work_folder
 
 
@@ -47,8 +47,7 @@ def average(models: Sequence[str], annotations: Path, out: Path, light: bool = F
         raise InputError("averaging takes one process: start it without torchrun")
     folders = [resolve_model(model) for model in models]
     for folder in folders:
-        if folder.resolve() in out.resolve().parents:
-            raise InputError(f"{out}: lies in the model {folder}, which nothing may be added to")
+        check_beside(out, folder)
     manifests = [open_artefact(folder) for folder in folders]
     _check_fit(folders, manifests)
     data = load_annotations(annotations)

@@ -57,7 +57,7 @@ _light = click.option("--light", is_flag=True, help="Leave out the torch weights
     default=_DEFAULT.frozen_layers,
     show_default=True,
     type=click.IntRange(0),
-    help="Lowest encoder layers that stay as pretrained, with the embeddings: a large encoder trains faster.",
+    help="Lowest encoder layers that stay as they are, with the embeddings: a large encoder trains faster.",
 )
 @click.option(
     "--also",
@@ -103,13 +103,13 @@ _light = click.option("--light", is_flag=True, help="Leave out the torch weights
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of another pretrained encoder (Hugging Face layout, safetensors).",
 )
+@click.option("--encoder-sha256", help="Digest that the other encoder's model.safetensors must have.")
 @click.option(
     "--warm-start",
     metavar="MODEL",
     help="Go on from all the weights of this model, instead of from an encoder: a folder with its torch weights, or "
-    "`communique:VERSION`.",
+    "`communique:VERSION`. Only its weights: give its other options again.",
 )
-@click.option("--encoder-sha256", help="Digest that the other encoder's model.safetensors must have.")
 @click.option(
     "--checkpoint-steps",
     default=CHECKPOINT_STEPS,

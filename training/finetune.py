@@ -160,7 +160,7 @@ def fine_tune(
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(recipe.threads)
     torch.use_deterministic_algorithms(True)
-    # Before the network is made: its output layer starts from random weights.
+    # Before the network is made: on a bare encoder its output layer starts from random weights.
     set_seed(recipe.seed)
     interactive = sys.stderr.isatty()
     transformers_logging.set_verbosity_error()

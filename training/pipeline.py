@@ -20,7 +20,7 @@ from training.dataset import draw, load_annotations, truth_of
 from training.finetune import fine_tune
 from training.finish import LIBRARIES, finish
 from training.recipe import Recipe
-from training.start import find_start
+from training.start import check_beside, find_start
 from training.teachers import read_taught, soft_targets, unannotated
 from training.tracking import Tracker, check_tracker, tracking_callback
 from training.work import leads, processes, work_folder
@@ -75,13 +75,14 @@ def train(
         recipe = replace(recipe, bf16=has_bf16(torch.device("cuda" if torch.cuda.is_available() else "cpu")))
     data = load_annotations(annotations)
     start = find_start(encoder_folder, encoder_sha256, warm_start)
+    if start.model:
+        check_beside(out, start.folder)
+        recipe = replace(recipe, max_tokens=start.model.max_tokens)
     tokenizer = load_tokenizer(start.tokenizer)
     further = read_further(also, data.all())
     answers = read_taught(taught) if taught else None
     code = code_entry(LIBRARIES)
-    trained_with = {**asdict(recipe), "processes": processes()}
-    if start.model:
-        trained_with["warm_start"] = start.model.digest
+    trained_with = {**asdict(recipe), "processes": processes(), **start.told()}
     if also:
         trained_with["also"] = ", ".join(sha256_file(path) for path in also)
     if taught and answers:
@@ -89,7 +90,7 @@ def train(
     decides = {
         "training": trained_with,
         "data": data.sha256,
-        "encoder": [start.encoder.sha256, sha256_file(start.tokenizer)],
+        "encoder": [start.encoder.sha256, sha256_file(start.config), sha256_file(start.tokenizer)],
         "code": code.model_dump(),
         "benchmarks": [sha256_file(path) for path in benchmarks],
     }

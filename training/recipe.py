@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Recipe:
-    """Hyperparameters of one run. Two runs with equal recipe, data, encoder, libraries and CPU give equal weights.
+    """Hyperparameters of one run. Two runs with equal recipe, data, start, libraries and CPU give equal weights.
 
     Attributes:
         records: train on so many records only, for learning curves; None takes all. A smaller number takes a part
@@ -17,7 +17,7 @@ class Recipe:
         weight_decay: AdamW decay of all but biases and normalisation.
         warmup: share of all steps over which the learning rate rises.
         dropout: probability of dropping a feature of the pooled sentence before the output layer.
-        frozen_layers: lowest encoder layers, with the embeddings below them, that keep their pretrained weights.
+        frozen_layers: lowest encoder layers, with the embeddings below them, that keep the weights they start with.
         teacher_weight: share of the teachers' probabilities in what is learnt, where there are teachers; the rest
             is the annotated labels.
         cue_weight: weight of the loss that points each label's attention at the annotated cue.

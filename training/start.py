@@ -5,7 +5,15 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
-from model.artefact import ENCODER_CONFIG, TOKENIZER, TORCH_WEIGHTS, EncoderEntry, Manifest, open_artefact
+from model.artefact import (
+    ENCODER_CONFIG,
+    TOKENIZER,
+    TORCH_WEIGHTS,
+    EncoderEntry,
+    Manifest,
+    Setting,
+    open_artefact,
+)
 from model.encoder import find_encoder
 from model.errors import ArtefactError, InputError
 from model.network import StanceNetwork
@@ -36,6 +44,18 @@ class Start:
         """The tokenizer's file."""
         return self.folder / TOKENIZER
 
+    def told(self) -> dict[str, Setting]:
+        """What the manifest says of the model before, also what that learnt from; nothing of an encoder."""
+        if self.model is None:
+            return {}
+        before: dict[str, Setting] = {
+            "version": self.model.version,
+            "weights": self.model.files[TORCH_WEIGHTS].sha256,
+            "data": self.model.data.sha256,
+            **self.model.training,
+        }
+        return {f"warm_start_{name}": value for name, value in before.items()}
+
     def network(self, dropout: float) -> StanceNetwork:
         """The network with its first weights; seed torch before: what stands on a pretrained encoder is random."""
         if self.model is None:
@@ -58,11 +78,17 @@ def find_start(encoder: Path | None = None, sha256: str | None = None, warm_star
         found = find_encoder(encoder, sha256)
         return Start(EncoderEntry(name=found.name, sha256=found.sha256), found.folder)
     if encoder is not None or sha256 is not None:
-        raise InputError("name a model to go on from or an encoder, not both: a model brings its encoder")
+        raise InputError("a warm start takes neither an encoder nor its digest: the model brings its encoder")
     folder = resolve_model(warm_start)
     manifest = open_artefact(folder)
     check_torch_files(folder, manifest)
     return Start(manifest.encoder, folder, manifest)
+
+
+def check_beside(out: Path, folder: Path) -> None:
+    """Raise an InputError where `out` would lie in the model `folder`, which then could be read no more."""
+    if folder.resolve() in out.resolve().parents:
+        raise InputError(f"{out}: lies in the model {folder}, which nothing may be added to")
 
 
 def check_torch_files(folder: Path, manifest: Manifest) -> None:
