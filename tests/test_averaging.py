@@ -42,6 +42,7 @@ def test_the_mean_of_two_models_is_a_model_also_after_a_stop(
     monkeypatch.setattr("training.averaging.finish", stop)
     with pytest.raises(KeyboardInterrupt):
         average([str(tiny_model), str(other_model)], tiny_model.parent / "annotations", out)
+    monkeypatch.undo()
     assert not list(tmp_path.iterdir())
     done = communique(
         "average", tiny_model, other_model, "--annotations", tiny_model.parent / "annotations", "--out", out
@@ -69,6 +70,12 @@ def test_the_mean_of_two_models_is_a_model_also_after_a_stop(
 
     assert distance(out) < min(distance(tiny_model), distance(other_model)) / 2
     assert layers(out) == layers(tiny_model)
+
+    # A mean that is averaged again is one part, and tells of its own.
+    nested = average([str(out), str(tiny_model)], tiny_model.parent / "annotations", tmp_path / "nested")
+    assert nested.training["averaged"] == f"{manifest.version} | {parts[0].version}"
+    assert nested.training["part_averaged"] == f"({manifest.training['averaged']}) | None"
+    assert nested.training["seed"] == "(17 | 3) | 17"
 
 
 def layers(folder: Path) -> list[str]:

@@ -79,21 +79,28 @@ def _mean(states: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
 
 
 def _told(manifests: Sequence[Manifest]) -> dict[str, Setting]:
-    """What the parts were trained with: once where they agree, else one after the other."""
-    rows: list[dict[str, Setting]] = [
-        {
+    """What the parts were trained with: once where they agree, else one after the other.
+
+    A part that is a mean itself tells of its own parts, in brackets, and counts as one.
+    """
+    rows: list[dict[str, Setting]] = []
+    for manifest in manifests:
+        own: dict[str, Setting] = {
             "averaged": manifest.version,
             "weights": manifest.files[TORCH_WEIGHTS].sha256,
             "data": manifest.data.sha256,
-            **manifest.training,
         }
-        for manifest in manifests
-    ]
+        before = {f"part_{name}" if name in own else name: value for name, value in manifest.training.items()}
+        rows.append(own | before)
     told: dict[str, Setting] = {}
     for name in dict.fromkeys(name for row in rows for name in row):
         values = [row.get(name) for row in rows]
-        told[name] = values[0] if all(value == values[0] for value in values) else " | ".join(map(str, values))
+        told[name] = values[0] if all(value == values[0] for value in values) else " | ".join(map(_listed, values))
     return told
+
+
+def _listed(value: Setting) -> str:
+    return f"({value})" if isinstance(value, str) and " | " in value else str(value)
 
 
 def _check_fit(folders: Sequence[Path], manifests: Sequence[Manifest]) -> None:
