@@ -42,7 +42,6 @@ def test_the_mean_of_two_models_is_a_model_also_after_a_stop(
     monkeypatch.setattr("training.averaging.finish", stop)
     with pytest.raises(KeyboardInterrupt):
         average([str(tiny_model), str(other_model)], tiny_model.parent / "annotations", out)
-    monkeypatch.undo()
     assert not list(tmp_path.iterdir())
     done = communique(
         "average", tiny_model, other_model, "--annotations", tiny_model.parent / "annotations", "--out", out
@@ -72,7 +71,10 @@ def test_the_mean_of_two_models_is_a_model_also_after_a_stop(
     assert layers(out) == layers(tiny_model)
 
     # A mean that is averaged again is one part, and tells of its own.
-    nested = average([str(out), str(tiny_model)], tiny_model.parent / "annotations", tmp_path / "nested")
+    models = (out, tiny_model, "--annotations", tiny_model.parent / "annotations")
+    done = communique("average", *models, "--out", tmp_path / "nested")
+    assert done.returncode == 0, done.stderr
+    nested = open_artefact(tmp_path / "nested")
     assert nested.training["averaged"] == f"{manifest.version} | {parts[0].version}"
     assert nested.training["part_averaged"] == f"({manifest.training['averaged']}) | None"
     assert nested.training["seed"] == "(17 | 3) | 17"
