@@ -172,3 +172,14 @@ def open_artefact(folder: Path) -> Manifest:
                 "nothing was loaded"
             )
     return manifest
+
+
+def check_torch_files(folder: Path, so: str) -> None:
+    """Raise an ArtefactError where the artefact was written without what its network can be made from again.
+
+    Args:
+        so: what follows from that, for the message.
+    """
+    for name in (TORCH_WEIGHTS, ENCODER_CONFIG):
+        if not (folder / name).is_file():
+            raise ArtefactError(f"{folder}: has no {name}, so {so}; train it anew, without --light")

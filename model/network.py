@@ -42,30 +42,35 @@ class StanceNetwork(nn.Module):
         return cls(AutoModel.from_pretrained(encoder, use_safetensors=True, **options), dropout)
 
     @classmethod
-    def trained(cls, config: Path, weights: Mapping[str, Tensor], dropout: float = 0.0) -> Self:
-        """With the weights of a network that was trained before, to be trained on or converted.
+    def trained(
+        cls,
+        config: Path,
+        weights: Mapping[str, Tensor],
+        attention: Literal["eager"] | None = None,
+        dropout: float = 0.0,
+    ) -> Self:
+        """With the weights of a network that was trained before.
 
         Args:
-            config: the configuration file of its encoder.
+            config: see `untrained`; likewise `attention` and `dropout`.
             weights: its state.
-            dropout: what it goes on with.
         """
-        network = cls.untrained(config, attention="eager")
+        network = cls.untrained(config, attention, dropout)
         network.load_state_dict(weights)
-        network.dropout.p = dropout
         return network
 
     @classmethod
-    def untrained(cls, config: Path, attention: Literal["eager"] | None = None) -> Self:
-        """On an encoder of the kind that its configuration file says, for weights that are loaded next.
+    def untrained(cls, config: Path, attention: Literal["eager"] | None = None, dropout: float = 0.0) -> Self:
+        """On an encoder of the kind that its configuration file says, with random weights.
 
         Args:
             config: the file.
             attention: eager to convert the network; None takes the fastest that this kind of encoder has.
+            dropout: of the pooled sentence, where it is trained on.
         """
         kind = AutoConfig.from_pretrained(config, local_files_only=True, trust_remote_code=False)
         network = AutoModel.from_config(kind, trust_remote_code=False, attn_implementation=attention)
-        return cls(network, dropout=0.0)
+        return cls(network, dropout)
 
     def freeze(self, layers: int) -> None:
         """Let only the encoder's layers above the lowest `layers` learn, besides the outputs; 0 lets all of it learn.

@@ -7,9 +7,9 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from model.artefact import ENCODER_CONFIG, TORCH_WEIGHTS
+from model.artefact import ENCODER_CONFIG, TORCH_WEIGHTS, check_torch_files
 from model.batching import pad, plan_batches
-from model.errors import ArtefactError, InputError, MissingExtraError
+from model.errors import InputError, MissingExtraError
 from model.labels import LABELS
 
 try:
@@ -36,9 +36,7 @@ def check_torch(folder: Path, device: str) -> None:
         InputError: there is no such device here.
         ArtefactError: the artefact was written without its torch weights, or before they came with a configuration.
     """
-    for name in (TORCH_WEIGHTS, ENCODER_CONFIG):
-        if not (folder / name).is_file():
-            raise ArtefactError(f"{folder}: has no {name}, so it runs on a CPU only; train it anew, without --light")
+    check_torch_files(folder, "it runs on a CPU only")
     try:
         torch.empty(0, device=torch.device(device))
     except (RuntimeError, AssertionError) as error:
@@ -66,8 +64,7 @@ class TorchEngine:
         """
         check_torch(folder, device)
         self._device = torch.device(device)
-        network = StanceNetwork.untrained(folder / ENCODER_CONFIG)
-        network.load_state_dict(load_file(folder / TORCH_WEIGHTS))
+        network = StanceNetwork.trained(folder / ENCODER_CONFIG, load_file(folder / TORCH_WEIGHTS))
         self._network = network.to(self._device).eval()
         self._bf16 = has_bf16(self._device) if bf16 is None else bf16
 

@@ -207,12 +207,12 @@ def test_a_warm_start_begins_with_all_the_weights_of_a_model(tiny_model: Path, d
 
 
 def test_what_cannot_be_gone_on_from_is_said_in_one_line(tiny_encoder: Path, tiny_model: Path, tmp_path: Path) -> None:
+    annotations = tiny_model.parent / "annotations"
     for options, reason in (
         (("--warm-start", RELEASED), "has no weights.safetensors"),
         (("--warm-start", tmp_path / "none"), f"{tmp_path / 'none'}: "),
         (("--warm-start", tiny_model, "--encoder", tiny_encoder), "takes neither an encoder"),
     ):
-        annotations = tiny_model.parent / "annotations"
         done = communique("train", "--annotations", annotations, *options, "--out", tmp_path / "m")
         assert done.returncode in (2, 3) and reason in done.stderr and "Traceback" not in done.stderr
         assert not (tmp_path / "m").exists()

@@ -12,7 +12,15 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from model.artefact import ENCODER_CONFIG, TOKENIZER, TORCH_WEIGHTS, Manifest, Setting, open_artefact
+from model.artefact import (
+    ENCODER_CONFIG,
+    TOKENIZER,
+    TORCH_WEIGHTS,
+    Manifest,
+    Setting,
+    check_torch_files,
+    open_artefact,
+)
 from model.classifier import load_tokenizer
 from model.errors import InputError
 from model.network import StanceNetwork
@@ -20,7 +28,7 @@ from model.present import resolve_model
 from model.provenance import code_entry
 from training.dataset import load_annotations
 from training.finish import LIBRARIES, finish
-from training.start import check_beside, check_torch_files
+from training.start import NO_NETWORK, check_beside
 from training.work import processes, work_folder
 
 
@@ -55,7 +63,7 @@ def average(models: Sequence[str], annotations: Path, out: Path, light: bool = F
     decides = {"averaged": [entry.files[TORCH_WEIGHTS].sha256 for entry in manifests], "data": data.sha256}
     with work_folder(out, decides) as work:
         mean = _mean([load_file(folder / TORCH_WEIGHTS) for folder in folders])
-        network = StanceNetwork.trained(folders[0] / ENCODER_CONFIG, mean)
+        network = StanceNetwork.trained(folders[0] / ENCODER_CONFIG, mean, attention="eager")
         folder = work / "artefact"
         manifest = finish(
             network,
@@ -105,8 +113,8 @@ def _listed(value: Setting) -> str:
 
 def _check_fit(folders: Sequence[Path], manifests: Sequence[Manifest]) -> None:
     """Raise where averaging would mix weights that do not mean the same."""
-    for folder, manifest in zip(folders, manifests, strict=True):
-        check_torch_files(folder, manifest)
+    for folder in folders:
+        check_torch_files(folder, NO_NETWORK)
     weights = [manifest.files[TORCH_WEIGHTS].sha256 for manifest in manifests]
     for at, digest in enumerate(weights):
         if digest in weights[:at]:

@@ -12,12 +12,16 @@ from model.artefact import (
     EncoderEntry,
     Manifest,
     Setting,
+    check_torch_files,
     open_artefact,
 )
 from model.encoder import find_encoder
-from model.errors import ArtefactError, InputError
+from model.errors import InputError
 from model.network import StanceNetwork
 from model.present import resolve_model
+
+NO_NETWORK = "its network cannot be made"
+"""What a model without its torch weights is refused with where it is to be trained on or averaged."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class Start:
         """The network with its first weights; seed torch before: what stands on a pretrained encoder is random."""
         if self.model is None:
             return StanceNetwork.pretrained(self.folder, dropout)
-        return StanceNetwork.trained(self.config, load_file(self.folder / TORCH_WEIGHTS), dropout)
+        return StanceNetwork.trained(self.config, load_file(self.folder / TORCH_WEIGHTS), "eager", dropout)
 
 
 def find_start(encoder: Path | None = None, sha256: str | None = None, warm_start: str | None = None) -> Start:
@@ -81,7 +85,7 @@ def find_start(encoder: Path | None = None, sha256: str | None = None, warm_star
         raise InputError("a warm start takes neither an encoder nor its digest: the model brings its encoder")
     folder = resolve_model(warm_start)
     manifest = open_artefact(folder)
-    check_torch_files(folder, manifest)
+    check_torch_files(folder, NO_NETWORK)
     return Start(manifest.encoder, folder, manifest)
 
 
@@ -89,12 +93,3 @@ def check_beside(out: Path, folder: Path) -> None:
     """Raise an InputError where `out` would lie in the model `folder`, which then could be read no more."""
     if folder.resolve() in out.resolve().parents:
         raise InputError(f"{out}: lies in the model {folder}, which nothing may be added to")
-
-
-def check_torch_files(folder: Path, manifest: Manifest) -> None:
-    """Raise an ArtefactError for a model that was written without what its network can be made from again."""
-    for name in (TORCH_WEIGHTS, ENCODER_CONFIG):
-        if name not in manifest.files:
-            raise ArtefactError(
-                f"{folder}: has no {name}, so its network cannot be made; train it anew, without --light"
-            )
